@@ -1,0 +1,326 @@
+//! The resolved configuration: plain data, every default filled in, nothing left to guess.
+//!
+//! Values of these types have passed every check that needs no socket: names resolve to each other, regular
+//! expressions compile, sizes and durations are within their ranges.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Everything one configuration file says, defaults included.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// `[server]`: the process.
+    pub server: Server,
+    /// `[[listen]]`: the public sockets, in the order of the file. Never empty.
+    pub listen: Vec<Listen>,
+    /// `[admin]`: the operator's socket. `None` when the table says `off = true`.
+    pub admin: Option<Admin>,
+    /// `[log]`: the access log.
+    pub log: Log,
+    /// `[limits]`: deadlines, rates and caps towards clients.
+    pub limits: Limits,
+    /// `[cache.memory]`: the memory tier.
+    pub memory: MemoryTier,
+    /// `[[upstream]]`: pools of AP servers.
+    pub upstreams: Vec<Upstream>,
+    /// `[[site]]`: what is served, in the order of the file. Never empty.
+    pub sites: Vec<Site>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Worker threads. Default 0: one a core.
+    pub threads: usize,
+    /// Directory for what must outlive a start (ticket keys, spool files). Default `/var/lib/forebay`.
+    pub state_dir: PathBuf,
+    /// User to become after the sockets are bound. Default: none, stay who we are.
+    pub user: Option<String>,
+    /// How long requests in flight may go on after SIGTERM. Default 30 s.
+    pub drain: Duration,
+    /// Addresses whose `X-Forwarded-*`, `Forwarded` and `X-Real-IP` are believed. Default: none.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// `[[listen]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// Address and port; `[::]:443` for IPv6; port 0 lets the kernel choose.
+    pub address: SocketAddr,
+    /// Whether connections start with TLS. Default false.
+    pub tls: bool,
+    /// Whether `h2` is offered by ALPN. Default: as `tls`.
+    pub http2: bool,
+    /// Whether a PROXY protocol header is expected. Default off.
+    pub proxy_protocol: ProxyProtocol,
+    /// Addresses a PROXY protocol header is accepted from. Must be given unless `proxy_protocol` is off.
+    pub proxy_from: Vec<IpNet>,
+}
+
+/// What `proxy_protocol` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// Never looked for: a header is a malformed request.
+    Off,
+    /// Understood when it is there and the peer is one of `proxy_from`.
+    Optional,
+    /// Connections without it, or from elsewhere, are closed.
+    Required,
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Default `127.0.0.1:6081`.
+    pub address: SocketAddr,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Default `combined+cache`.
+    pub format: LogFormat,
+    /// Where access log lines go. Default standard output.
+    pub target: LogTarget,
+    /// Level of the error log on standard error: `error`, `warn`, `info`, `debug`, `trace`. Default `info`.
+    pub level: String,
+}
+
+/// What `log.format` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// NCSA combined, as nginx and Apache write it.
+    Combined,
+    /// Combined, then `Cache-Status`'s words, upstream and timings.
+    CombinedCache,
+    /// Squid's native format.
+    Squid,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What `log.path` may say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTarget {
+    /// `"off"`
+    Off,
+    /// `"-"`
+    Stdout,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Open client connections, all listeners together. Default 10,000; range 1 to 1,000,000.
+    pub connections: usize,
+    /// A whole request head must have arrived this long after its first byte (after accept, for the first
+    /// request of a connection). Default 10 s.
+    pub head_timeout: Duration,
+    /// A TLS handshake (and a PROXY header before it) must be done after this long. Default 10 s.
+    pub handshake_timeout: Duration,
+    /// How long an idle keep-alive connection is kept. Default 60 s.
+    pub keepalive_timeout: Duration,
+    /// Longest pause while request content arrives. Default 60 s.
+    pub body_timeout: Duration,
+    /// Slowest reader that is served, in bytes a second, averaged over `send_grace`. Default 1 KiB; 0 turns it off.
+    pub send_rate_floor: u64,
+    /// How long a reader may stay beneath the floor before the connection is closed. Default 30 s.
+    pub send_grace: Duration,
+    /// Request target, bytes. Default 8 KiB (414 above it).
+    pub target_size: usize,
+    /// Request line and all field lines together, bytes. Default 32 KiB (431 above it).
+    pub head_size: usize,
+    /// Field lines. Default 100 (431 above it).
+    pub fields: usize,
+    /// Largest request content, bytes. Default 0: no limit (413 above it).
+    pub body_size: u64,
+    /// Concurrent streams of one h2 connection. Default 100.
+    pub h2_streams: u32,
+}
+
+/// `[cache.memory]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryTier {
+    /// Bytes for stored responses: fields, content and overhead. Default 256 MiB.
+    pub size: u64,
+    /// Largest stored response, bytes. Default 8 MiB; at most `size` / 4.
+    pub max_object: u64,
+}
+
+/// `[[upstream]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// What sites call it by.
+    pub name: String,
+    /// Default round robin.
+    pub balance: Balance,
+    /// Whether connections are kept for further requests. Default false: `Connection: close` on each.
+    pub keepalive: bool,
+    /// Never empty.
+    pub servers: Vec<UpstreamServer>,
+    /// Default 5 s.
+    pub connect_timeout: Duration,
+    /// Longest pause while a response arrives, and to its first byte. Default 60 s.
+    pub read_timeout: Duration,
+    /// Longest pause while a request is sent. Default 60 s.
+    pub write_timeout: Duration,
+}
+
+/// What `balance` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// Smooth weighted round robin, as nginx does it.
+    RoundRobin,
+}
+
+/// One entry of `servers`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamServer {
+    /// `host:port` as written; `[v6]:port` for IPv6.
+    pub address: String,
+    /// What it resolved to when the file was checked. Never empty.
+    pub resolved: Vec<SocketAddr>,
+    /// Share of requests. Default 1; range 0 to 1000; 0 takes none. At least one server of a pool is above 0.
+    pub weight: u32,
+}
+
+/// `[[site]]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Site {
+    /// Never empty. No pattern is claimed by two sites.
+    pub hosts: Vec<HostPattern>,
+    /// Certificate chain and key, both or neither; read and matched against each other by `check`.
+    pub certificate: Option<CertificateFiles>,
+    /// Index into [`Config::upstreams`]. `None`: a purely static site (then `root` is given).
+    pub upstream: Option<usize>,
+    /// Directory of offloaded files. Absolute and existing.
+    pub root: Option<PathBuf>,
+    /// Names tried for a path that ends in `/`. Default `["index.html"]`.
+    pub index: Vec<String>,
+    /// The preset the rules below started from.
+    pub preset: Option<Preset>,
+    /// Codings responses are compressed with, best first. Default `["zstd", "br", "gzip"]`; empty: none.
+    pub compress: Vec<Coding>,
+    /// Smallest content that is compressed, bytes. Default 1 KiB.
+    pub compress_min: u64,
+    /// How the cache treats this site.
+    pub cache: CacheRules,
+    /// `[[site.route]]`, in the order of the file: the longest matching prefix wins.
+    pub routes: Vec<Route>,
+}
+
+/// Certificate chain and private key, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// Leaf first.
+    pub certificate: PathBuf,
+    /// PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// One entry of `hosts`, lower case, without port and trailing dot.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// `www.example.com`
+    Exact(String),
+    /// `*.example.com`, held as `example.com`: any name beneath it, not the name itself.
+    Wildcard(String),
+    /// `*`
+    Any,
+}
+
+/// What `preset` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// WordPress and the plugins that go with it.
+    WordPress,
+}
+
+/// Content codings Forebay can make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Coding {
+    /// `zstd` (RFC 8878)
+    Zstd,
+    /// `br` (RFC 7932)
+    Brotli,
+    /// `gzip` (RFC 1952)
+    Gzip,
+}
+
+/// How the cache treats a site or a route. The words stand in `[[site]]`; a preset fills them first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CacheRules {
+    /// `cache = "on" | "off"`. Default on.
+    pub enabled: bool,
+    /// `set_cookie`. Default refuse.
+    pub set_cookie: SetCookie,
+    /// `bypass_cookies`: cookie names that make a request pass; a trailing `*` matches any ending.
+    pub bypass_cookies: Vec<String>,
+    /// `bypass_paths`: path prefixes that make a request pass. One that ends in `$` must match the whole path.
+    pub bypass_paths: Vec<String>,
+    /// `bypass_params`: query parameter names that make a request pass; `name=value` must match both.
+    pub bypass_params: Vec<String>,
+    /// `ignore_params`: query parameters left out of the key; a trailing `*` matches any ending.
+    pub ignore_params: Vec<String>,
+    /// `sort_query`: whether the order of query parameters is left out of the key. Default false; true by preset.
+    pub sort_query: bool,
+    /// `drop_cookies`: whether a request that uses the cache is forwarded without `Cookie`. Default false; true by
+    /// preset (requests whose cookies matter are passed, with all their cookies, by `bypass_cookies`).
+    pub drop_cookies: bool,
+    /// `lifetimes = { "200" = "1h", "404" = "60s" }`: freshness lifetime by status where the response gives none and no
+    /// `refresh_pattern` matches (nginx's `proxy_cache_valid`).
+    pub lifetimes: Vec<(u16, Duration)>,
+    /// `max_lifetime`: ceiling of any freshness lifetime, the response's own included. Default none; 10 h by the
+    /// wordpress preset (a nonce in a page lives 12 to 24 h).
+    pub max_lifetime: Option<Duration>,
+    /// `stale_while_revalidate`: used where the response gives none. Default 0; 24 h by preset.
+    pub stale_while_revalidate: Duration,
+    /// `stale_if_error`: used where the response gives none. Default 0; 24 h by preset.
+    pub stale_if_error: Duration,
+    /// `[[site.refresh_pattern]]`: first match wins.
+    pub refresh_patterns: Vec<RefreshPattern>,
+}
+
+/// What `set_cookie` may say: what becomes of a response with `Set-Cookie`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetCookie {
+    /// It is not stored.
+    Refuse,
+    /// It is stored without the field (the client that caused the fill gets the field).
+    Strip,
+    /// It is stored as RFC 9111 section 7.3 allows.
+    Rfc,
+}
+
+/// `[[site.refresh_pattern]]`: Squid's words and rules.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RefreshPattern {
+    /// Regular expression, searched in the absolute URL (`http://host/path?query`). Compiles.
+    pub pattern: String,
+    /// `ignore_case` (Squid's `-i`). Default false.
+    pub ignore_case: bool,
+    /// Fresh while younger than this, where the response gives no lifetime.
+    pub min: Duration,
+    /// Share of the age of `Last-Modified` a response stays fresh, in percent.
+    pub percent: u32,
+    /// Ceiling of the share above.
+    pub max: Duration,
+}
+
+/// `[[site.route]]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Path prefix, begins with `/`.
+    pub path: String,
+    /// Index into [`Config::upstreams`]. Default: the site's.
+    pub upstream: Option<usize>,
+    /// Whether files beneath `root` are offloaded here. Default true where the site has a root.
+    pub offload: bool,
+    /// The site's rules with this route's words over them.
+    pub cache: CacheRules,
+}
