@@ -1,0 +1,95 @@
+//! A reader of a body.
+
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::window::At;
+use super::{Body, BodyError, End};
+
+/// Most bytes taken from the temporary file at once.
+const FILE_READ: u64 = 64 * 1024;
+
+/// The reading end: every byte from the first on, in order, as it arrives.
+#[derive(Debug)]
+pub struct BodyReader {
+    body: Arc<Body>,
+    id: u64,
+}
+
+impl BodyReader {
+    pub(super) fn new(body: Arc<Body>, id: u64) -> Self {
+        Self { body, id }
+    }
+
+    /// The next bytes; `None` once the whole was read. Safe to drop before it is ready: nothing is lost.
+    ///
+    /// # Errors
+    ///
+    /// When the writer gave up or the temporary file cannot be read. What was delivered before is a prefix of the
+    /// content and must not be passed off as the whole.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        loop {
+            let mut appended = std::pin::pin!(self.body.readable.notified());
+            appended.as_mut().enable();
+            let at = {
+                let mut window = self.body.window.lock();
+                let at = window.at(self.id);
+                if let At::Memory(chunk) = &at {
+                    window.advance(self.id, chunk.len() as u64);
+                }
+                at
+            };
+            match at {
+                At::Memory(chunk) => {
+                    self.body.writable.notify_waiters();
+                    return Ok(Some(chunk));
+                }
+                At::File(file, offset, available) => return self.from_file(file, offset, available).await,
+                At::End(End::Complete) => return Ok(None),
+                At::End(End::Failed(error)) => return Err(error),
+                At::Nothing => appended.await,
+            }
+        }
+    }
+
+    /// What is there without waiting; `None` when nothing is.
+    pub fn ready(&mut self) -> Option<Bytes> {
+        let mut window = self.body.window.lock();
+        let At::Memory(chunk) = window.at(self.id) else { return None };
+        window.advance(self.id, chunk.len() as u64);
+        drop(window);
+        self.body.writable.notify_waiters();
+        Some(chunk)
+    }
+
+    async fn from_file(
+        &self,
+        file: Arc<std::fs::File>,
+        offset: u64,
+        available: u64,
+    ) -> Result<Option<Bytes>, BodyError> {
+        let length = usize::try_from(available.min(FILE_READ)).unwrap_or(usize::MAX);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut buffer = vec![0; length];
+            file.read_exact_at(&mut buffer, offset).map(|()| Bytes::from(buffer))
+        })
+        .await;
+        let chunk = match read {
+            Ok(Ok(chunk)) => chunk,
+            Ok(Err(error)) => return Err(BodyError::Spool(Arc::from(error.to_string()))),
+            Err(error) => return Err(BodyError::Spool(Arc::from(error.to_string()))),
+        };
+        self.body.window.lock().advance(self.id, chunk.len() as u64);
+        self.body.writable.notify_waiters();
+        Ok(Some(chunk))
+    }
+}
+
+impl Drop for BodyReader {
+    fn drop(&mut self) {
+        self.body.window.lock().leave(self.id);
+        self.body.writable.notify_waiters();
+    }
+}
