@@ -1,0 +1,278 @@
+//! Fills in flight, and the collapsing of requests onto them (RFC 9111 section 4: a cache may use one response for
+//! several requests that wait for it).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ahash::{AHashMap, RandomState};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::body::Body;
+use crate::key::CacheKey;
+use crate::semantics::coding::Coding;
+use crate::stored::StoredResponse;
+
+/// Locks the registry is split into; each is held for a look-up in a small map.
+const SHARDS: usize = 16;
+
+/// What became of a fill, as far as those who wait for it are concerned.
+#[derive(Debug, Clone)]
+pub enum Verdict<E> {
+    /// The response may be shared while it arrives.
+    Streaming(Arc<Flight>),
+    /// A stored response was freshened.
+    Freshened(Arc<StoredResponse>),
+    /// The response is for the one client that caused the fill, for this reason.
+    NotShared(&'static str),
+    /// There is no response.
+    Failed(E),
+}
+
+/// A storable response while it arrives.
+#[derive(Debug)]
+pub struct Flight {
+    /// Its head; the content in it is empty.
+    pub response: Arc<StoredResponse>,
+    /// Its content.
+    pub body: Arc<Body>,
+    /// Length of its content, where the origin told.
+    pub length: Option<u64>,
+    /// Its content in other codings, each made once for all who want it.
+    coded: Mutex<Vec<(Coding, Arc<Body>)>>,
+}
+
+impl Flight {
+    /// A response whose head has arrived.
+    #[must_use]
+    pub fn new(response: Arc<StoredResponse>, body: Arc<Body>, length: Option<u64>) -> Self {
+        Self { response, body, length, coded: Mutex::default() }
+    }
+
+    /// The content in `coding`; the first who asks has `make` start making it.
+    pub fn coded(&self, coding: Coding, make: impl FnOnce() -> Option<Arc<Body>>) -> Option<Arc<Body>> {
+        let mut coded = self.coded.lock();
+        if let Some((_, body)) = coded.iter().find(|(made, _)| *made == coding) {
+            return Some(Arc::clone(body));
+        }
+        let body = make()?;
+        coded.push((coding, Arc::clone(&body)));
+        Some(body)
+    }
+}
+
+/// A fill in flight.
+#[derive(Debug)]
+pub struct Fill<E> {
+    verdict: watch::Sender<Option<Verdict<E>>>,
+    /// The key was invalidated or purged meanwhile: what arrives must not be stored.
+    doomed: AtomicBool,
+}
+
+impl<E: Clone> Fill<E> {
+    fn new() -> Self {
+        Self { verdict: watch::Sender::new(None), doomed: AtomicBool::new(false) }
+    }
+
+    /// Waits for the verdict.
+    pub async fn verdict(&self) -> Verdict<E> {
+        let mut verdict = self.verdict.subscribe();
+        match verdict.wait_for(Option::is_some).await {
+            Ok(settled) => settled.clone().unwrap_or(Verdict::NotShared("fill-dropped")),
+            Err(_) => Verdict::NotShared("fill-dropped"),
+        }
+    }
+
+    /// Tells everybody who waits. The first verdict stands.
+    pub fn settle(&self, verdict: Verdict<E>) {
+        self.verdict.send_if_modified(|settled| {
+            let first = settled.is_none();
+            if first {
+                *settled = Some(verdict);
+            }
+            first
+        });
+    }
+
+    /// Whether what arrives may still be stored.
+    #[must_use]
+    pub fn is_doomed(&self) -> bool {
+        self.doomed.load(Ordering::Acquire)
+    }
+}
+
+/// One key's fills: usually one, more when variants are fetched at the same time.
+type OfKey<E> = Vec<(Box<[u8]>, Arc<Fill<E>>)>;
+
+/// All fills in flight.
+#[derive(Debug)]
+pub struct Fills<E> {
+    shards: Vec<Mutex<AHashMap<CacheKey, OfKey<E>>>>,
+    hasher: RandomState,
+}
+
+/// What a request that found nothing stored is to do.
+#[derive(Debug)]
+pub enum Joined<E> {
+    /// Nobody fetches this yet: this request does.
+    Lead(Leader<E>),
+    /// Wait for the verdict of this fill.
+    Follow(Arc<Fill<E>>),
+}
+
+impl<E: Clone> Default for Fills<E> {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+    }
+}
+
+impl<E: Clone> Fills<E> {
+    /// Joins the fill of `key` and `variance` (empty while none is known), or starts one. `stored` is asked again
+    /// under the lock: a fill that ended between the caller's look-up and this one must not be repeated.
+    pub fn join<S>(
+        self: &Arc<Self>,
+        key: &CacheKey,
+        variance: &[u8],
+        stored: impl FnOnce() -> Option<S>,
+    ) -> Result<Joined<E>, S> {
+        let Some(shard) = self.shard(key) else { return Ok(Joined::Lead(self.alone())) };
+        let mut shard = shard.lock();
+        if let Some(fills) = shard.get(key)
+            && let Some((_, fill)) = fills.iter().find(|(other, _)| **other == *variance)
+        {
+            return Ok(Joined::Follow(Arc::clone(fill)));
+        }
+        if let Some(stored) = stored() {
+            return Err(stored);
+        }
+        let fill = Arc::new(Fill::new());
+        shard.entry(key.clone()).or_default().push((variance.into(), Arc::clone(&fill)));
+        Ok(Joined::Lead(Leader { fill, place: Some((Arc::clone(self), key.clone())) }))
+    }
+
+    /// A fill that nobody can join: for keys whose responses are known not to be shared.
+    #[must_use]
+    pub fn alone(&self) -> Leader<E> {
+        Leader { fill: Arc::new(Fill::new()), place: None }
+    }
+
+    /// What is being fetched for `key` must not be stored: it was invalidated or purged.
+    pub fn doom(&self, key: &CacheKey) {
+        let Some(shard) = self.shard(key) else { return };
+        if let Some(fills) = shard.lock().remove(key) {
+            for (_, fill) in fills {
+                fill.doomed.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Fills in flight that can be joined.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().values().map(Vec::len).sum::<usize>()).sum()
+    }
+
+    fn shard(&self, key: &CacheKey) -> Option<&Mutex<AHashMap<CacheKey, OfKey<E>>>> {
+        let index = usize::try_from(self.hasher.hash_one(key)).unwrap_or(0) % self.shards.len();
+        self.shards.get(index)
+    }
+
+    fn leave(&self, key: &CacheKey, fill: &Arc<Fill<E>>) {
+        let Some(shard) = self.shard(key) else { return };
+        let mut shard = shard.lock();
+        if let Some(fills) = shard.get_mut(key) {
+            fills.retain(|(_, other)| !Arc::ptr_eq(other, fill));
+            if fills.is_empty() {
+                shard.remove(key);
+            }
+        }
+    }
+}
+
+/// The one who fetches. Dropping it ends the fill: it can no longer be joined, and those who still wait are let go.
+#[derive(Debug)]
+pub struct Leader<E: Clone> {
+    fill: Arc<Fill<E>>,
+    place: Option<(Arc<Fills<E>>, CacheKey)>,
+}
+
+impl<E: Clone> Leader<E> {
+    /// The fill that is led.
+    #[must_use]
+    pub fn fill(&self) -> &Arc<Fill<E>> {
+        &self.fill
+    }
+
+    /// Nobody can join from here on; those who wait get `verdict`.
+    pub fn settle_and_leave(&mut self, verdict: Verdict<E>) {
+        self.leave();
+        self.fill.settle(verdict);
+    }
+
+    fn leave(&mut self) {
+        if let Some((fills, key)) = self.place.take() {
+            fills.leave(&key, &self.fill);
+        }
+    }
+}
+
+impl<E: Clone> Drop for Leader<E> {
+    fn drop(&mut self) {
+        self.leave();
+        self.fill.settle(Verdict::NotShared("fill-dropped"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fills() -> Arc<Fills<u8>> {
+        Arc::new(Fills::default())
+    }
+
+    fn key(path: &str) -> CacheKey {
+        CacheKey::new("http", "x", path, None)
+    }
+
+    fn join(fills: &Arc<Fills<u8>>, path: &str, variance: &[u8]) -> Joined<u8> {
+        fills.join(&key(path), variance, || None::<()>).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_first_leads_and_the_others_follow() {
+        let fills = fills();
+        let Joined::Lead(leader) = join(&fills, "/a", b"") else { panic!("the first leads") };
+        let Joined::Follow(fill) = join(&fills, "/a", b"") else { panic!("the second follows") };
+        assert!(matches!(join(&fills, "/b", b""), Joined::Lead(_)));
+        assert!(matches!(join(&fills, "/a", b"gzip"), Joined::Lead(_)), "another variant is another fill");
+        leader.fill().settle(Verdict::Failed(7));
+        assert!(matches!(fill.verdict().await, Verdict::Failed(7)));
+        drop(leader);
+        assert_eq!(fills.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_disappears_lets_the_others_go() {
+        let fills = fills();
+        let Joined::Lead(leader) = join(&fills, "/a", b"") else { panic!("the first leads") };
+        let Joined::Follow(fill) = join(&fills, "/a", b"") else { panic!("the second follows") };
+        drop(leader);
+        assert!(matches!(fill.verdict().await, Verdict::NotShared(_)));
+        assert!(matches!(join(&fills, "/a", b""), Joined::Lead(_)));
+    }
+
+    #[test]
+    fn what_was_stored_meanwhile_is_not_fetched_again() {
+        assert_eq!(fills().join(&key("/a"), b"", || Some("stored")).err(), Some("stored"));
+    }
+
+    #[test]
+    fn a_doomed_fill_knows_it_and_is_not_joined() {
+        let fills = fills();
+        let Joined::Lead(leader) = join(&fills, "/a", b"") else { panic!("the first leads") };
+        fills.doom(&key("/a"));
+        assert!(leader.fill().is_doomed());
+        assert!(matches!(join(&fills, "/a", b""), Joined::Lead(_)));
+    }
+}

@@ -1,0 +1,112 @@
+//! The memory tier: moka, weighed by real bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ahash::RandomState;
+use bytes::Bytes;
+use moka::notification::RemovalCause;
+use moka::sync::Cache;
+
+use super::variants::Variants;
+use crate::key::CacheKey;
+use crate::semantics::coding::Coding;
+use crate::stored::StoredResponse;
+
+/// Bookkeeping of one key beyond its variants: the key, moka's own nodes and counters, bytes.
+const OVERHEAD: u64 = 256;
+
+/// Stored responses in memory. Admission and eviction are moka's (W-TinyLFU): a crawl through pages nobody asks for
+/// twice does not flush those that are.
+#[derive(Debug)]
+pub struct MemoryStore {
+    entries: Cache<CacheKey, Arc<Variants>, RandomState>,
+    max_object: u64,
+    evictions: Arc<AtomicU64>,
+}
+
+/// Figures for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// Keys stored.
+    pub objects: u64,
+    /// Bytes they weigh.
+    pub bytes: u64,
+    /// Keys that had to make room, since start.
+    pub evictions: u64,
+}
+
+impl MemoryStore {
+    /// Holds at most `size` bytes, and no response above `max_object` bytes.
+    #[must_use]
+    pub fn new(size: u64, max_object: u64) -> Self {
+        let evictions = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&evictions);
+        let entries = Cache::builder()
+            .max_capacity(size)
+            .weigher(|key: &CacheKey, variants: &Arc<Variants>| {
+                let bytes = variants.weight() + key.as_bytes().len() as u64 + OVERHEAD;
+                u32::try_from(bytes).unwrap_or(u32::MAX)
+            })
+            .eviction_listener(move |_, _, cause| {
+                if cause == RemovalCause::Size {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+            .build_with_hasher(RandomState::new());
+        Self { entries, max_object, evictions }
+    }
+
+    /// Largest content that is stored, bytes.
+    #[must_use]
+    pub fn max_object(&self) -> u64 {
+        self.max_object
+    }
+
+    /// The stored responses of `key`.
+    #[must_use]
+    pub fn get(&self, key: &CacheKey) -> Option<Arc<Variants>> {
+        self.entries.get(key)
+    }
+
+    /// Stores `response`, in place of the variant it replaces.
+    pub fn insert(&self, key: &CacheKey, response: Arc<StoredResponse>) {
+        self.change(key, |variants| variants.with(response));
+    }
+
+    /// Replaces `old` by `new`, which a 304 has freshened: the content and its codings stay.
+    pub fn freshen(&self, key: &CacheKey, old: &Arc<StoredResponse>, new: Arc<StoredResponse>) {
+        self.change(key, |variants| variants.freshened(old, new));
+    }
+
+    /// Keeps the content of `response` in another coding.
+    pub fn add_coded(&self, key: &CacheKey, response: &Arc<StoredResponse>, coding: Coding, content: Bytes) {
+        if self.entries.contains_key(key) {
+            self.change(key, |variants| variants.with_coded(response, coding, content));
+        }
+    }
+
+    /// Forgets all variants of `key`; whether there were any.
+    pub fn remove(&self, key: &CacheKey) -> bool {
+        self.entries.remove(key).is_some()
+    }
+
+    /// Figures for metrics; brings moka's own bookkeeping up to date first.
+    #[must_use]
+    pub fn stats(&self) -> MemoryStats {
+        self.entries.run_pending_tasks();
+        MemoryStats {
+            objects: self.entries.entry_count(),
+            bytes: self.entries.weighted_size(),
+            evictions: self.evictions.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Changes the list of `key` in one step: two fills that end at once do not lose each other's variant.
+    fn change(&self, key: &CacheKey, change: impl FnOnce(&Variants) -> Variants) {
+        self.entries.entry_by_ref(key).and_upsert_with(|old| {
+            let old = old.map(moka::Entry::into_value).unwrap_or_default();
+            Arc::new(change(&old))
+        });
+    }
+}

@@ -1,0 +1,7 @@
+//! Where stored responses are kept.
+
+mod memory;
+mod variants;
+
+pub use memory::{MemoryStats, MemoryStore};
+pub use variants::{Variant, Variants};

@@ -1,0 +1,91 @@
+//! The stored responses of one cache key.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::semantics::coding::Coding;
+use crate::stored::StoredResponse;
+
+/// Most variants kept under one key; the oldest makes room. A response that varies by what every client sends
+/// differently (User-Agent, Cookie) would otherwise fill the store by itself.
+const MOST: usize = 16;
+
+/// Bookkeeping of one variant beyond its response, bytes.
+const OVERHEAD: u64 = 64;
+
+/// One stored response and its content in other codings.
+#[derive(Debug, Clone)]
+pub struct Variant {
+    /// As the origin sent it.
+    pub response: Arc<StoredResponse>,
+    /// Its content, compressed once and served many times.
+    pub coded: Vec<(Coding, Bytes)>,
+}
+
+impl Variant {
+    fn weight(&self) -> u64 {
+        self.response.weight() + OVERHEAD + self.coded.iter().map(|(_, content)| content.len() as u64).sum::<u64>()
+    }
+
+    /// The content in `coding`, when it was made.
+    #[must_use]
+    pub fn coded(&self, coding: Coding) -> Option<&Bytes> {
+        self.coded.iter().find(|(made, _)| *made == coding).map(|(_, content)| content)
+    }
+}
+
+/// All stored responses of a key, newest first. Immutable: a change makes a new list that shares the responses.
+#[derive(Debug, Clone, Default)]
+pub struct Variants(Vec<Variant>);
+
+impl Variants {
+    /// The newest response whose nominated fields match those of `forwarded` (RFC 9111 section 4.1).
+    #[must_use]
+    pub fn select(&self, forwarded: &HeaderMap) -> Option<&Variant> {
+        self.0.iter().find(|variant| variant.response.vary.matches(forwarded))
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Variant> {
+        self.0.iter()
+    }
+
+    /// With `response`, in place of the one it replaces.
+    #[must_use]
+    pub(super) fn with(&self, response: Arc<StoredResponse>) -> Self {
+        let mut variants = Vec::with_capacity(self.0.len() + 1);
+        let vary = response.vary.clone();
+        variants.push(Variant { response, coded: Vec::new() });
+        variants.extend(self.0.iter().filter(|variant| variant.response.vary != vary).take(MOST - 1).cloned());
+        Self(variants)
+    }
+
+    /// With `old` replaced by `new`, which has the same content: codings that were made stay.
+    #[must_use]
+    pub(super) fn freshened(&self, old: &Arc<StoredResponse>, new: Arc<StoredResponse>) -> Self {
+        let Some(variant) = self.0.iter().find(|variant| Arc::ptr_eq(&variant.response, old)) else {
+            return self.with(new);
+        };
+        let fresh = Variant { response: new, coded: variant.coded.clone() };
+        let others = self.0.iter().filter(|variant| !Arc::ptr_eq(&variant.response, old)).cloned();
+        Self(std::iter::once(fresh).chain(others).collect())
+    }
+
+    /// With the content of `response` in another coding; unchanged when `response` is no longer there.
+    #[must_use]
+    pub(super) fn with_coded(&self, response: &Arc<StoredResponse>, coding: Coding, content: Bytes) -> Self {
+        let mut changed = self.clone();
+        if let Some(variant) = changed.0.iter_mut().find(|variant| Arc::ptr_eq(&variant.response, response))
+            && variant.coded(coding).is_none()
+        {
+            variant.coded.push((coding, content));
+        }
+        changed
+    }
+
+    pub(super) fn weight(&self) -> u64 {
+        self.0.iter().map(Variant::weight).sum()
+    }
+}

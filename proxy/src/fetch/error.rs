@@ -1,0 +1,63 @@
+//! Why there is no response from an upstream, and what the client is told.
+
+use http::StatusCode;
+use pingora_error::{ErrorType, Error};
+
+use crate::http::BodyReadError;
+
+/// A fetch that failed. The reason is for operators; clients see the status alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FetchError {
+    /// 502, 503 or 504 for failures of the upstream, 4xx for those of the client's content.
+    pub(crate) status: StatusCode,
+    /// Kebab-case code for Cache-Status `detail` and the log.
+    pub(crate) reason: &'static str,
+}
+
+impl FetchError {
+    pub(crate) const NO_SERVER: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "no-upstream-server");
+    pub(crate) const FRAMING: Self = Self::bad_gateway("upstream-framing");
+    pub(crate) const UNEXPECTED: Self = Self::bad_gateway("upstream-response-unexpected");
+
+    pub(crate) const fn new(status: StatusCode, reason: &'static str) -> Self {
+        Self { status, reason }
+    }
+
+    pub(crate) const fn bad_gateway(reason: &'static str) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, reason)
+    }
+
+    /// Whether the upstream is at fault, so that a stale response may stand in (RFC 5861 section 4).
+    pub(crate) fn is_of_upstream(self) -> bool {
+        self.status.is_server_error()
+    }
+}
+
+impl From<&Error> for FetchError {
+    fn from(error: &Error) -> Self {
+        match error.etype() {
+            ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream-connect-timeout")
+            }
+            ErrorType::ReadTimedout => Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream-read-timeout"),
+            ErrorType::WriteTimedout => Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream-write-timeout"),
+            ErrorType::ConnectRefused => Self::bad_gateway("upstream-refused"),
+            ErrorType::ConnectNoRoute | ErrorType::ConnectError | ErrorType::SocketError => {
+                Self::bad_gateway("upstream-unreachable")
+            }
+            ErrorType::InvalidHTTPHeader => Self::bad_gateway("upstream-malformed"),
+            _ => Self::bad_gateway("upstream-closed"),
+        }
+    }
+}
+
+impl From<BodyReadError> for FetchError {
+    fn from(error: BodyReadError) -> Self {
+        match error {
+            BodyReadError::Malformed => Self::new(StatusCode::BAD_REQUEST, "content-malformed"),
+            BodyReadError::TimedOut => Self::new(StatusCode::REQUEST_TIMEOUT, "content-timeout"),
+            BodyReadError::Disconnected => Self::new(StatusCode::BAD_REQUEST, "client-left"),
+            BodyReadError::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-size"),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Forward: connect to a server of the pool, send the request, read what comes back. Pingora's connector and HTTP/1
+//! client session do the work; request content is sent on while the response is already being read.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use forebay_cache::clock::Clock as _;
+use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use pingora_core::protocols::http::HttpTask;
+use pingora_core::protocols::http::client::HttpSession;
+use pingora_core::protocols::http::v1::client::HttpSession as Http1Session;
+use pingora_http::RequestHeader;
+
+use super::{FetchError, receive};
+use crate::http::RequestBody;
+use crate::runtime::Lasting;
+use crate::upstream::{Pool, Server};
+
+/// Longest silence of a tunnel (HAProxy: `timeout tunnel 1h`).
+const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
+
+/// How long a kept connection to an AP server may idle; below Apache's KeepAliveTimeout of 5 s.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// A request as the AP server gets it.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    pub(crate) method: Method,
+    pub(crate) path_query: String,
+    /// End-to-end fields, Host included.
+    pub(crate) fields: HeaderMap,
+    pub(crate) body: RequestBody,
+    /// Whether a WebSocket is asked for.
+    pub(crate) upgrade: bool,
+}
+
+/// What came from the upstream.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// 1xx but 101.
+    Interim(StatusCode, HeaderMap),
+    /// The final head; whether content follows.
+    Head(StatusCode, HeaderMap, bool),
+    Chunk(Bytes),
+    End,
+}
+
+/// An exchange with an AP server.
+pub(super) struct Exchange {
+    session: Box<Http1Session>,
+    pub(super) server: Arc<Server>,
+    body: RequestBody,
+    /// Request content is still being sent.
+    sending: bool,
+    ended: bool,
+    pub(super) started: Instant,
+}
+
+impl Outbound {
+    /// Sending it twice does no harm, and nothing of its content is gone.
+    fn is_repeatable(&self) -> bool {
+        matches!(self.body, RequestBody::Empty) && matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    }
+
+    fn head(&self, pool: &Pool) -> Result<Box<RequestHeader>, FetchError> {
+        let malformed = FetchError::bad_gateway("request-not-forwardable");
+        let mut head = RequestHeader::build(self.method.clone(), self.path_query.as_bytes(), Some(self.fields.len() + 2))
+            .map_err(|_| malformed)?;
+        for (name, value) in &self.fields {
+            head.append_header(name.clone(), value.clone()).map_err(|_| malformed)?;
+        }
+        if self.upgrade {
+            head.insert_header(CONNECTION, "Upgrade").map_err(|_| malformed)?;
+            head.insert_header(UPGRADE, "websocket").map_err(|_| malformed)?;
+        } else if !pool.keepalive {
+            head.insert_header(CONNECTION, "close").map_err(|_| malformed)?;
+        }
+        match self.body.length() {
+            Some(0) => {}
+            Some(length) => {
+                head.insert_header(http::header::CONTENT_LENGTH, HeaderValue::from(length)).map_err(|_| malformed)?;
+            }
+            None => head.insert_header(TRANSFER_ENCODING, "chunked").map_err(|_| malformed)?,
+        }
+        // An empty POST says so: some servers wait for content otherwise.
+        if self.body.length() == Some(0) && matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
+            head.insert_header(http::header::CONTENT_LENGTH, "0").map_err(|_| malformed)?;
+        }
+        Ok(Box::new(head))
+    }
+}
+
+/// Sends `outbound` to a server of `pool`; the first event is read by the caller. A server that cannot be reached is
+/// followed by the next: nothing was sent to it.
+pub(super) async fn connect(lasting: &Lasting, pool: &Pool, outbound: Outbound) -> Result<Exchange, FetchError> {
+    let head = outbound.head(pool)?;
+    let mut failure = FetchError::NO_SERVER;
+    let repeatable = outbound.is_repeatable();
+    let Outbound { body, .. } = outbound;
+    for server in pool.candidates(lasting.clock.now()) {
+        let started = Instant::now();
+        let session = match lasting.connector.get_http_session(&server.peer).await {
+            Ok((HttpSession::H1(session), _)) => session,
+            Ok(_) => return Err(FetchError::UNEXPECTED),
+            Err(error) => {
+                server.connect_failed(lasting.clock.now());
+                lasting.metrics.upstream_connect_failed(&pool.name, &server.label);
+                tracing::warn!(upstream = %pool.name, server = %server.label, %error, "cannot connect");
+                failure = FetchError::from(&*error);
+                continue;
+            }
+        };
+        server.connected();
+        let mut session = Box::new(session);
+        session.read_timeout = server.peer.options.read_timeout;
+        session.write_timeout = server.peer.options.write_timeout;
+        if let Err(error) = session.write_request_header(head.clone()).await {
+            failure = FetchError::from(&*error);
+            if repeatable {
+                continue;
+            }
+            return Err(failure);
+        }
+        let sending = !body.is_empty();
+        return Ok(Exchange { session, server: Arc::clone(server), body, sending, ended: false, started });
+    }
+    Err(failure)
+}
+
+impl Exchange {
+    /// The next thing the upstream says; request content is sent on meanwhile. Safe to drop before it is ready.
+    pub(super) async fn event(&mut self) -> Result<Event, FetchError> {
+        loop {
+            let Self { session, body, sending, .. } = self;
+            tokio::select! {
+                task = session.read_response_task() => {
+                    let task = task.map_err(|error| FetchError::from(&*error))?;
+                    if let Some(event) = self.understand(task)? {
+                        return Ok(event);
+                    }
+                }
+                chunk = body.next(), if *sending => {
+                    let written = match chunk? {
+                        Some(data) => session.write_body(&data).await.map(drop),
+                        None => {
+                            *sending = false;
+                            session.finish_body().await.map(drop)
+                        }
+                    };
+                    // A server that answers without reading the rest is within its rights: read its answer.
+                    if written.is_err() {
+                        *sending = false;
+                    }
+                }
+            }
+        }
+    }
+
+    fn understand(&mut self, task: HttpTask) -> Result<Option<Event>, FetchError> {
+        let event = match task {
+            HttpTask::Header(head, ends) => {
+                receive::check_framing(&self.session.get_headers_raw_bytes())?;
+                let (status, fields) = (head.status, head.headers.clone());
+                if status == StatusCode::SWITCHING_PROTOCOLS {
+                    self.open_tunnel()?;
+                } else if status.is_informational() {
+                    return Ok(Some(Event::Interim(status, fields)));
+                }
+                self.ended = ends;
+                Event::Head(status, fields, !ends)
+            }
+            HttpTask::Body(chunk, ends) | HttpTask::UpgradedBody(chunk, ends) => {
+                self.ended = ends;
+                match chunk {
+                    Some(chunk) if !chunk.is_empty() => Event::Chunk(chunk),
+                    _ if ends => Event::End,
+                    _ => return Ok(None),
+                }
+            }
+            HttpTask::Trailer(_) => return Ok(None),
+            HttpTask::Done => {
+                self.ended = true;
+                Event::End
+            }
+            _ => return Err(FetchError::UNEXPECTED),
+        };
+        Ok(Some(event))
+    }
+
+    fn open_tunnel(&mut self) -> Result<(), FetchError> {
+        if !self.session.was_upgraded() {
+            return Err(FetchError::bad_gateway("upgrade-not-asked-for"));
+        }
+        self.session.maybe_upgrade_body_writer();
+        self.session.read_timeout = Some(TUNNEL_SILENCE);
+        self.body.open_tunnel();
+        self.sending = true;
+        Ok(())
+    }
+
+    /// Whether everything of the response has been read.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// Ends the exchange: the connection is kept if that is wanted and possible, closed at once otherwise.
+    pub(super) async fn release(mut self, lasting: &Lasting, pool: &Pool) {
+        if pool.keepalive && self.ended && !self.sending {
+            self.session.respect_keepalive();
+            lasting.connector.release_http_session(HttpSession::H1(*self.session), &self.server.peer, Some(IDLE)).await;
+        } else {
+            self.session.shutdown().await;
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What a fill and a pass do: ask an AP server, judge its answer, store it or hand it to the one who asked.
+
+mod error;
+mod forward;
+pub(crate) mod outbound;
+mod receive;
+mod run;
+
+pub(crate) use error::FetchError;
+pub(crate) use forward::Outbound;
+pub(crate) use run::{Arrived, Job, StorePlan, UpstreamReport, run};

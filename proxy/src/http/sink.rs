@@ -1,0 +1,107 @@
+//! Where an answer is written to: an HTTP/1 connection or an HTTP/2 stream.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::listen::h1::H1Writer;
+use crate::listen::h2::H2Writer;
+
+/// How the end of the content is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// There is no content and no length is told: 1xx, 204, 304.
+    Bodiless,
+    /// So many bytes.
+    Known(u64),
+    /// Until it ends.
+    Unknown,
+    /// An upgraded connection: raw bytes follow the head.
+    Tunnel,
+}
+
+/// Why an answer could not be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SinkError {
+    /// The client left.
+    #[error("client-left")]
+    Gone,
+    /// The client reads more slowly than `limits.send_rate_floor`.
+    #[error("client-too-slow")]
+    TooSlow,
+    /// The content ended before its declared length.
+    #[error("content-too-short")]
+    Short,
+    /// The content went on beyond its declared length.
+    #[error("content-too-long")]
+    Long,
+}
+
+/// One of the two.
+pub(crate) enum Sink<'a> {
+    H1(&'a mut H1Writer),
+    H2(H2Writer),
+}
+
+impl Sink<'_> {
+    /// Sends an interim response (RFC 9110 section 15.2).
+    pub(crate) async fn informational(&mut self, status: StatusCode, fields: &HeaderMap) -> Result<(), SinkError> {
+        match self {
+            Self::H1(writer) => writer.informational(status, fields).await,
+            Self::H2(writer) => writer.informational(status, fields),
+        }
+    }
+
+    /// Sends the head. For HEAD requests no content follows, whatever `length` says.
+    pub(crate) async fn head(
+        &mut self,
+        status: StatusCode,
+        fields: HeaderMap,
+        length: Length,
+        head_only: bool,
+    ) -> Result<(), SinkError> {
+        match self {
+            Self::H1(writer) => writer.head(status, &fields, length, head_only),
+            Self::H2(writer) => writer.head(status, fields, length, head_only),
+        }
+    }
+
+    /// Sends content.
+    pub(crate) async fn data(&mut self, chunk: Bytes) -> Result<(), SinkError> {
+        match self {
+            Self::H1(writer) => writer.data(chunk).await,
+            Self::H2(writer) => writer.data(chunk).await,
+        }
+    }
+
+    /// Puts what is buffered on the wire: nothing more comes for the moment.
+    pub(crate) async fn flush(&mut self) -> Result<(), SinkError> {
+        match self {
+            Self::H1(writer) => writer.flush().await,
+            Self::H2(_) => Ok(()),
+        }
+    }
+
+    /// The content is whole.
+    pub(crate) async fn finish(&mut self) -> Result<(), SinkError> {
+        match self {
+            Self::H1(writer) => writer.finish().await,
+            Self::H2(writer) => writer.finish().await,
+        }
+    }
+
+    /// The content cannot be completed: the client must see that it is cut.
+    pub(crate) fn abort(&mut self) {
+        match self {
+            Self::H1(writer) => writer.abort(),
+            Self::H2(writer) => writer.abort(),
+        }
+    }
+
+    /// Content bytes sent.
+    pub(crate) fn sent(&self) -> u64 {
+        match self {
+            Self::H1(writer) => writer.sent(),
+            Self::H2(writer) => writer.sent(),
+        }
+    }
+}

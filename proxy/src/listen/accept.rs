@@ -1,0 +1,127 @@
+//! The accept loop and what a connection goes through before its first request.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use forebay_config::model::Listen;
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::stream::Stream;
+use super::{Connection, h1, h2, proxy_protocol};
+use crate::runtime::Shared;
+
+/// How long accepting rests when the process is out of descriptors or memory.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// A bound socket. Once every clone of it is gone the kernel refuses connections.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) settings: Arc<Settings>,
+}
+
+/// What the connections of a listener need.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) listen: Listen,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+}
+
+impl Listener {
+    /// The same socket for another worker.
+    pub(super) fn share(&self) -> std::io::Result<Self> {
+        Ok(Self { socket: self.socket.try_clone()?, settings: Arc::clone(&self.settings) })
+    }
+}
+
+/// Accepts until `drain` says true.
+pub(super) async fn run(shared: Arc<Shared>, listener: Listener, mut drain: watch::Receiver<bool>) {
+    let Listener { socket, settings } = listener;
+    let address = settings.listen.address;
+    let socket = match tokio::net::TcpListener::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::error!(%address, %error, "cannot accept connections"),
+    };
+    while !*drain.borrow() {
+        // Beyond the cap nothing is accepted: the kernel holds connections back, and nobody is turned away half served.
+        let permit = tokio::select! {
+            permit = Arc::clone(&shared.connections).acquire_owned() => permit,
+            _ = drain.changed() => continue,
+        };
+        let Ok(permit) = permit else { return };
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = drain.changed() => continue,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (shared, settings, drain) = (Arc::clone(&shared), Arc::clone(&settings), drain.clone());
+                tokio::spawn(connection(shared, settings, stream, peer, permit, drain));
+            }
+            Err(error) if is_of_the_peer(&error) => {}
+            Err(error) => {
+                tracing::warn!(%address, %error, "accepting rests");
+                sleep(EXHAUSTED).await;
+            }
+        }
+    }
+}
+
+/// Errors that concern one connection, not the listener (accept(2)).
+fn is_of_the_peer(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
+/// One connection, from its first byte to its last.
+async fn connection(
+    shared: Arc<Shared>,
+    settings: Arc<Settings>,
+    mut socket: TcpStream,
+    peer: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    drain: watch::Receiver<bool>,
+) {
+    let _open = shared.lasting.metrics.connection_opened();
+    let _permit = permit;
+    // Responses are written whole; waiting for more to send would only add latency.
+    let _ = socket.set_nodelay(true);
+    let Ok(local) = socket.local_addr() else { return };
+    let within = shared.runtime().config.limits.handshake_timeout;
+    let told = match timeout(within, proxy_protocol::read(&mut socket, peer, &settings.listen)).await {
+        Ok(Ok(told)) => told,
+        Ok(Err(reason)) => return tracing::debug!(%peer, %reason, "connection refused"),
+        Err(_) => return,
+    };
+    let (client, local) = told.unwrap_or((peer, local));
+    let client = SocketAddr::new(client.ip().to_canonical(), client.port());
+    let Some(tls) = &settings.tls else {
+        let connection = Arc::new(Connection { client, local, tls: None });
+        return h1::serve(&shared, &connection, Stream::Plain(socket), BytesMut::new(), drain).await;
+    };
+    let stream = match timeout(within, TlsAcceptor::from(Arc::clone(tls)).accept(socket)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            shared.lasting.metrics.tls_handshake_failed();
+            return tracing::debug!(%client, %error, "TLS handshake failed");
+        }
+        Err(_) => return shared.lasting.metrics.tls_handshake_failed(),
+    };
+    let session = stream.get_ref().1;
+    let version = if session.protocol_version() == Some(ProtocolVersion::TLSv1_2) { "TLSv1.2" } else { "TLSv1.3" };
+    shared.lasting.metrics.tls_handshake(version, session.handshake_kind() == Some(HandshakeKind::Resumed));
+    let is_h2 = session.alpn_protocol() == Some(b"h2");
+    let connection = Arc::new(Connection { client, local, tls: Some(version) });
+    let stream = Stream::Tls(Box::new(stream));
+    if is_h2 {
+        h2::serve(&shared, &connection, stream, drain).await;
+    } else {
+        h1::serve(&shared, &connection, stream, BytesMut::new(), drain).await;
+    }
+}

@@ -1,0 +1,208 @@
+//! HTTP/1 connections: heads are read under a deadline, requests are served one after the other, responses leave in
+//! the order of the requests.
+
+mod body;
+mod chunked;
+mod framing;
+mod parse;
+mod writer;
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderMap, Method, StatusCode, Version};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
+use tokio::time::{Duration, Instant, timeout, timeout_at};
+
+use super::Connection;
+use super::stream::Stream;
+use crate::http::{Refusal, Request, RequestBody, Sink};
+use crate::runtime::{Runtime, Shared};
+use crate::service;
+use body::Incoming;
+use framing::Framing;
+use parse::Head;
+
+pub(crate) use body::H1Body;
+pub(crate) use writer::{H1Writer, RateFloor};
+
+/// First read of a connection; grows with the head.
+const HEAD_READ: usize = 4 * 1024;
+
+/// How long, and how many bytes, a client may go on sending after a response that closes the connection. Closing with
+/// unread bytes would reset the connection and could destroy the response on its way.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// What came instead of, or as, the next request.
+enum Next {
+    Head(Head),
+    Refused(Refusal),
+    Closed,
+}
+
+/// Serves a connection until it ends. `early` was read from it already.
+pub(crate) async fn serve(
+    shared: &Arc<Shared>,
+    connection: &Arc<Connection>,
+    stream: Stream,
+    early: BytesMut,
+    mut drain: watch::Receiver<bool>,
+) {
+    let (reader, writer) = tokio::io::split(stream);
+    let mut incoming = Incoming { reader, buffer: early, complete: true };
+    let limits = shared.runtime().config.limits.clone();
+    let floor = RateFloor { rate: limits.send_rate_floor, grace: limits.send_grace };
+    let mut writer = H1Writer::new(writer, floor);
+    let mut first = true;
+    loop {
+        let runtime = shared.runtime();
+        let request = match next_head(&mut incoming, &runtime, first, &mut drain).await {
+            Next::Closed => return,
+            Next::Refused(refusal) => Err(refusal),
+            Next::Head(head) => framed(head),
+        };
+        first = false;
+        let framed = match request {
+            Ok(framed) => framed,
+            Err(refusal) => {
+                writer.begin(Version::HTTP_11, false);
+                service::refuse(&runtime, connection, refusal, Sink::H1(&mut writer)).await;
+                return close(Some(incoming), writer).await;
+            }
+        };
+        writer.begin(framed.head.version, framed.keep_alive && !*drain.borrow());
+        match exchange(&runtime, connection, framed, incoming, &mut writer).await {
+            Some(returned) if returned.complete && writer.keeps_alive() => incoming = returned,
+            returned => return close(returned, writer).await,
+        }
+    }
+}
+
+/// A head whose content is delimited beyond doubt.
+struct Framed {
+    head: Head,
+    framing: Framing,
+    expects_continue: bool,
+    keep_alive: bool,
+}
+
+fn framed(head: Head) -> Result<Framed, Refusal> {
+    let framing = framing::of(head.version, &head.fields)?;
+    let expects_continue = framing::expects_continue(head.version, &head.fields)?;
+    let keep_alive = keep_alive(head.version, &head.fields);
+    Ok(Framed { head, framing, expects_continue, keep_alive })
+}
+
+/// One request and its response. `None` when the reading half did not come back.
+async fn exchange(
+    runtime: &Arc<Runtime>,
+    connection: &Arc<Connection>,
+    framed: Framed,
+    incoming: Incoming,
+    writer: &mut H1Writer,
+) -> Option<Incoming> {
+    let limits = &runtime.config.limits;
+    let Framed { head, framing, expects_continue, .. } = framed;
+    let lends = framing != Framing::None || is_websocket(&head);
+    let Head { method, target, version, fields } = head;
+    let mut request =
+        Request { method, target, version, fields, body: RequestBody::Empty, continue_wanted: None };
+    if !lends {
+        service::serve(runtime, connection, request, Sink::H1(writer)).await;
+        return Some(incoming);
+    }
+    let incoming = Incoming { complete: false, ..incoming };
+    let (body, lent) = H1Body::new(incoming, framing, expects_continue, limits.body_size, limits.body_timeout);
+    request.body = RequestBody::H1(Box::new(body));
+    request.continue_wanted = lent.continue_wanted;
+    service::serve(runtime, connection, request, Sink::H1(writer)).await;
+    timeout(LINGER, lent.returned).await.ok()?.ok()
+}
+
+/// Reads up to the end of the next head. A whole head has `head_timeout` from its first byte on, however it drips.
+async fn next_head(
+    incoming: &mut Incoming,
+    runtime: &Runtime,
+    first: bool,
+    drain: &mut watch::Receiver<bool>,
+) -> Next {
+    let limits = &runtime.config.limits;
+    let mut begun = !incoming.buffer.is_empty();
+    let idle = if first { limits.head_timeout } else { limits.keepalive_timeout };
+    let mut deadline = Instant::now() + if begun { limits.head_timeout } else { idle };
+    loop {
+        match parse::head(&mut incoming.buffer, limits) {
+            Ok(Some(head)) => return Next::Head(head),
+            Ok(None) => {}
+            Err(refusal) => return Next::Refused(refusal),
+        }
+        if !begun && *drain.borrow() {
+            return Next::Closed;
+        }
+        incoming.buffer.reserve(HEAD_READ);
+        let read = tokio::select! {
+            read = timeout_at(deadline, incoming.reader.read_buf(&mut incoming.buffer)) => read,
+            changed = drain.changed(), if !begun => {
+                if changed.is_err() { return Next::Closed }
+                continue;
+            }
+        };
+        match read {
+            Ok(Ok(0) | Err(_)) => return Next::Closed,
+            Ok(Ok(_)) if !begun => {
+                begun = true;
+                if !first {
+                    deadline = Instant::now() + limits.head_timeout;
+                }
+            }
+            Ok(Ok(_)) => {}
+            Err(_) if begun => return Next::Refused(Refusal::new(StatusCode::REQUEST_TIMEOUT, "head-timeout")),
+            Err(_) => return Next::Closed,
+        }
+    }
+}
+
+/// RFC 9112 section 9.3.
+fn keep_alive(version: Version, fields: &HeaderMap) -> bool {
+    let says = |option: &str| connection_options(fields).any(|token| token.eq_ignore_ascii_case(option.as_bytes()));
+    if version == Version::HTTP_10 { says("keep-alive") && !says("close") } else { !says("close") }
+}
+
+fn connection_options(fields: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    fields.get_all(CONNECTION).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+}
+
+/// The one upgrade that is forwarded (RFC 6455 section 4.1).
+fn is_websocket(head: &Head) -> bool {
+    head.method == Method::GET
+        && head.version == Version::HTTP_11
+        && head.fields.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && connection_options(&head.fields).any(|token| token.eq_ignore_ascii_case(b"upgrade"))
+}
+
+/// Ends the connection so that the last response arrives, or, when it was cut, so that the client sees that.
+async fn close(incoming: Option<Incoming>, mut writer: H1Writer) {
+    if writer.is_aborted() {
+        if let Some(incoming) = incoming {
+            let stream = incoming.reader.unsplit(writer.stream);
+            // A reset: a response without a length must not look complete.
+            let _ = socket2::SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
+        }
+        return;
+    }
+    let _ = writer.stream.shutdown().await;
+    let Some(mut incoming) = incoming else { return };
+    let until = Instant::now() + LINGER;
+    let mut discarded = 0;
+    while discarded < LINGER_BYTES {
+        incoming.buffer.clear();
+        incoming.buffer.reserve(HEAD_READ);
+        match timeout_at(until, incoming.reader.read_buf(&mut incoming.buffer)).await {
+            Ok(Ok(read)) if read > 0 => discarded += read,
+            _ => return,
+        }
+    }
+}

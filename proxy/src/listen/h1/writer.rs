@@ -1,0 +1,244 @@
+//! Responses on an HTTP/1 connection.
+
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, StatusCode, Version};
+use tokio::io::{AsyncWriteExt as _, WriteHalf};
+use tokio::time::Instant;
+
+use crate::http::{Length, SinkError};
+use crate::listen::stream::Stream;
+
+/// Content up to this size is sent in one piece with what precedes it; larger content is written from where it lies.
+const JOIN: usize = 16 * 1024;
+
+/// Slowest reader that is served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RateFloor {
+    /// Bytes a second; 0: no floor.
+    pub(crate) rate: u64,
+    /// How long a reader may stay beneath it.
+    pub(crate) grace: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// No content follows the head.
+    Bodiless,
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
+
+/// The writing half of a connection.
+#[derive(Debug)]
+pub(crate) struct H1Writer {
+    pub(super) stream: WriteHalf<Stream>,
+    out: BytesMut,
+    framing: Framing,
+    floor: RateFloor,
+    version: Version,
+    keep_alive: bool,
+    head_sent: bool,
+    aborted: bool,
+    sent: u64,
+}
+
+impl H1Writer {
+    pub(super) fn new(stream: WriteHalf<Stream>, floor: RateFloor) -> Self {
+        Self {
+            stream,
+            out: BytesMut::new(),
+            framing: Framing::Bodiless,
+            floor,
+            version: Version::HTTP_11,
+            keep_alive: true,
+            head_sent: false,
+            aborted: false,
+            sent: 0,
+        }
+    }
+
+    /// A request was read: its version, and whether the connection may go on after it.
+    pub(super) fn begin(&mut self, version: Version, keep_alive: bool) {
+        self.version = version;
+        self.keep_alive = keep_alive;
+        self.head_sent = false;
+        self.framing = Framing::Bodiless;
+        self.sent = 0;
+    }
+
+    /// The connection will be closed after this response: say so, if the head is not out yet.
+    pub(super) fn close_after(&mut self) {
+        self.keep_alive = false;
+    }
+
+    pub(super) fn keeps_alive(&self) -> bool {
+        self.keep_alive && !self.aborted
+    }
+
+    pub(super) fn is_aborted(&self) -> bool {
+        self.aborted
+    }
+
+    pub(super) fn head_sent(&self) -> bool {
+        self.head_sent
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    pub(crate) fn abort(&mut self) {
+        self.aborted = true;
+    }
+
+    pub(crate) async fn informational(&mut self, status: StatusCode, fields: &HeaderMap) -> Result<(), SinkError> {
+        if self.version == Version::HTTP_10 || self.head_sent {
+            return Ok(());
+        }
+        self.status_line(status);
+        self.field_lines(fields);
+        self.out.extend_from_slice(b"\r\n");
+        self.flush().await
+    }
+
+    pub(crate) fn head(
+        &mut self,
+        status: StatusCode,
+        fields: &HeaderMap,
+        length: Length,
+        head_only: bool,
+    ) -> Result<(), SinkError> {
+        self.head_sent = true;
+        self.framing = match length {
+            Length::Bodiless => Framing::Bodiless,
+            Length::Known(length) => Framing::Length(length),
+            Length::Unknown if self.version == Version::HTTP_10 => Framing::UntilClose,
+            Length::Unknown => Framing::Chunked,
+            Length::Tunnel => Framing::UntilClose,
+        };
+        if self.framing == Framing::UntilClose {
+            self.keep_alive = false;
+        }
+        self.status_line(status);
+        self.field_lines(fields);
+        match self.framing {
+            Framing::Length(length) => self.line(CONTENT_LENGTH.as_str(), itoa::Buffer::new().format(length).as_bytes()),
+            Framing::Chunked => self.line(TRANSFER_ENCODING.as_str(), b"chunked"),
+            Framing::Bodiless | Framing::UntilClose => {}
+        }
+        if length == Length::Tunnel {
+            if let Some(protocol) = fields.get(UPGRADE) {
+                self.line(UPGRADE.as_str(), protocol.as_bytes());
+            }
+            self.line(CONNECTION.as_str(), b"upgrade");
+        } else if !self.keep_alive {
+            self.line(CONNECTION.as_str(), b"close");
+        } else if self.version == Version::HTTP_10 {
+            self.line(CONNECTION.as_str(), b"keep-alive");
+        }
+        self.out.extend_from_slice(b"\r\n");
+        if head_only {
+            self.framing = Framing::Bodiless;
+        }
+        Ok(())
+    }
+
+    fn status_line(&mut self, status: StatusCode) {
+        // The version is ours, not the client's (RFC 9110 section 2.5).
+        self.out.extend_from_slice(b"HTTP/1.1 ");
+        self.out.extend_from_slice(status.as_str().as_bytes());
+        self.out.extend_from_slice(b" ");
+        self.out.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// The answer's fields. Those of the connection are written by the head itself and never taken from the answer.
+    fn field_lines(&mut self, fields: &HeaderMap) {
+        for (name, value) in fields {
+            if !matches!(*name, CONNECTION | CONTENT_LENGTH | TRANSFER_ENCODING | UPGRADE) {
+                self.line(name.as_str(), value.as_bytes());
+            }
+        }
+    }
+
+    fn line(&mut self, name: &str, value: &[u8]) {
+        self.out.reserve(name.len() + value.len() + 4);
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b": ");
+        self.out.extend_from_slice(value);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    pub(crate) async fn data(&mut self, chunk: Bytes) -> Result<(), SinkError> {
+        let length = chunk.len() as u64;
+        match &mut self.framing {
+            Framing::Bodiless => return Ok(()),
+            Framing::Length(left) => *left = left.checked_sub(length).ok_or(SinkError::Long)?,
+            Framing::Chunked if length > 0 => {
+                self.out.extend_from_slice(format!("{length:x}\r\n").as_bytes());
+            }
+            Framing::Chunked | Framing::UntilClose => {}
+        }
+        self.sent += length;
+        if chunk.len() <= JOIN {
+            self.out.extend_from_slice(&chunk);
+        } else {
+            self.write(Some(chunk)).await?;
+        }
+        if self.framing == Framing::Chunked && length > 0 {
+            self.out.extend_from_slice(b"\r\n");
+        }
+        if self.out.len() > JOIN {
+            self.write(None).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn flush(&mut self) -> Result<(), SinkError> {
+        self.write(None).await?;
+        self.stream.flush().await.map_err(|_| SinkError::Gone)
+    }
+
+    pub(crate) async fn finish(&mut self) -> Result<(), SinkError> {
+        match self.framing {
+            Framing::Length(left) if left > 0 => return Err(SinkError::Short),
+            Framing::Chunked => self.out.extend_from_slice(b"0\r\n\r\n"),
+            _ => {}
+        }
+        self.framing = Framing::Bodiless;
+        self.flush().await
+    }
+
+    /// Writes what is buffered, then `tail`, holding the client to the rate floor.
+    async fn write(&mut self, tail: Option<Bytes>) -> Result<(), SinkError> {
+        let out = self.out.split().freeze();
+        let mut rest = out.chain(tail.unwrap_or_default());
+        let mut window = None;
+        while rest.has_remaining() {
+            let writing = self.stream.write_buf(&mut rest);
+            if self.floor.rate == 0 {
+                writing.await.ok().filter(|written| *written > 0).ok_or(SinkError::Gone)?;
+                continue;
+            }
+            let (ends, so_far) = *window.get_or_insert_with(|| (Instant::now() + self.floor.grace, 0_u64));
+            match tokio::time::timeout_at(ends, writing).await {
+                Ok(Ok(written)) if written > 0 => {
+                    let so_far = so_far + written as u64;
+                    let enough = so_far >= self.floor.rate.saturating_mul(self.floor.grace.as_secs().max(1));
+                    window = if enough { None } else { Some((ends, so_far)) };
+                }
+                Ok(_) => return Err(SinkError::Gone),
+                Err(_) => return Err(SinkError::TooSlow),
+            }
+        }
+        // The buffer is given back to the allocator between responses that were large.
+        if self.out.capacity() > 4 * JOIN {
+            self.out = BytesMut::new();
+        }
+        Ok(())
+    }
+}

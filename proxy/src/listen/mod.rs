@@ -1,0 +1,30 @@
+//! From a listening socket to requests: accept, PROXY protocol, TLS by SNI, then HTTP/1 or HTTP/2.
+
+pub(crate) mod accept;
+pub(crate) mod edge;
+pub(crate) mod h1;
+pub(crate) mod h2;
+mod proxy_protocol;
+pub(crate) mod socket;
+pub(crate) mod stream;
+pub(crate) mod tls;
+
+use std::net::SocketAddr;
+
+/// What is known of a client connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// The client: the peer of the socket, or who its PROXY header names.
+    pub(crate) client: SocketAddr,
+    /// The address the client called.
+    pub(crate) local: SocketAddr,
+    /// The TLS version, for TLS connections.
+    pub(crate) tls: Option<&'static str>,
+}
+
+impl Connection {
+    /// The scheme requests of this connection came by.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+}

@@ -1,0 +1,63 @@
+//! Route: which site a host belongs to, and which of its routes a path belongs to.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use forebay_config::model::HostPattern;
+use http::StatusCode;
+
+use super::normalize::Target;
+use crate::http::Refusal;
+use crate::site::{Route, Site};
+
+/// Sites by the hosts they serve.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    exact: AHashMap<String, Arc<Site>>,
+    /// By the name beneath the asterisk.
+    wildcard: AHashMap<String, Arc<Site>>,
+    any: Option<Arc<Site>>,
+}
+
+impl Routes {
+    /// From sites and the patterns they claim; a pattern is claimed once (the config sees to it).
+    pub(crate) fn new(sites: impl IntoIterator<Item = (Vec<HostPattern>, Arc<Site>)>) -> Self {
+        let mut routes = Self::default();
+        for (hosts, site) in sites {
+            for host in hosts {
+                match host {
+                    HostPattern::Exact(name) => drop(routes.exact.insert(name, Arc::clone(&site))),
+                    HostPattern::Wildcard(name) => drop(routes.wildcard.insert(name, Arc::clone(&site))),
+                    HostPattern::Any => routes.any = Some(Arc::clone(&site)),
+                }
+            }
+        }
+        routes
+    }
+
+    /// The site of a host in comparison form: an exact name, then the longest wildcard, then `"*"`.
+    pub(crate) fn site(&self, host: &str) -> Option<&Arc<Site>> {
+        if let Some(site) = self.exact.get(host) {
+            return Some(site);
+        }
+        let mut rest = host;
+        while let Some((_, parent)) = rest.split_once('.') {
+            if let Some(site) = self.wildcard.get(parent) {
+                return Some(site);
+            }
+            rest = parent;
+        }
+        self.any.as_ref()
+    }
+}
+
+/// The site and route of a target.
+///
+/// # Errors
+///
+/// 421 for a host that no site has (RFC 9110 section 15.5.20).
+pub(crate) fn route(routes: &Routes, target: &Target) -> Result<(Arc<Site>, Arc<Route>), Refusal> {
+    let unknown = Refusal::new(StatusCode::MISDIRECTED_REQUEST, "unknown-host");
+    let site = routes.site(target.host()).ok_or(unknown)?;
+    Ok((Arc::clone(site), Arc::clone(site.route(&target.path))))
+}

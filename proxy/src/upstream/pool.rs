@@ -1,0 +1,92 @@
+//! A pool of AP servers as requests see it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use forebay_cache::clock::Timestamp;
+use forebay_config::model;
+use pingora_core::upstreams::peer::HttpPeer;
+
+use super::balance::SmoothRoundRobin;
+
+/// How long a server that refused a connection is asked last (nginx: `max_fails=1 fail_timeout=10s`).
+const AVOIDED: Duration = Duration::from_secs(10);
+
+/// An `[[upstream]]` of the config, ready to be chosen from.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) name: Arc<str>,
+    pub(crate) keepalive: bool,
+    servers: Vec<Arc<Server>>,
+    balance: SmoothRoundRobin,
+}
+
+/// One address of one server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    /// As the config writes it: the label of logs and metrics.
+    pub(crate) label: Arc<str>,
+    pub(crate) weight: u32,
+    /// Pingora's view: address and deadlines.
+    pub(crate) peer: HttpPeer,
+    /// Milliseconds since the epoch until which other servers are preferred.
+    avoided_until: AtomicI64,
+}
+
+impl Server {
+    /// No connection could be made: ask others first for a while.
+    pub(crate) fn connect_failed(&self, now: Timestamp) {
+        self.avoided_until.store(now.saturating_add(AVOIDED).millis(), Ordering::Relaxed);
+    }
+
+    /// A connection was made.
+    pub(crate) fn connected(&self) {
+        self.avoided_until.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether other servers are preferred at the moment.
+    pub(crate) fn is_avoided(&self, now: Timestamp) -> bool {
+        self.avoided_until.load(Ordering::Relaxed) > now.millis()
+    }
+}
+
+impl Pool {
+    /// From the config's words. A name that resolved to several addresses gives each of them the server's weight.
+    pub(crate) fn new(upstream: &model::Upstream) -> Self {
+        let mut servers = Vec::new();
+        let mut weights = Vec::new();
+        for server in &upstream.servers {
+            for address in &server.resolved {
+                let mut peer = HttpPeer::new(*address, false, String::new());
+                peer.options.connection_timeout = Some(upstream.connect_timeout);
+                peer.options.total_connection_timeout = Some(upstream.connect_timeout);
+                peer.options.read_timeout = Some(upstream.read_timeout);
+                peer.options.write_timeout = Some(upstream.write_timeout);
+                let label = Arc::from(server.address.as_str());
+                let avoided_until = AtomicI64::new(0);
+                servers.push(Arc::new(Server { address: *address, label, weight: server.weight, peer, avoided_until }));
+                weights.push(server.weight);
+            }
+        }
+        let name = Arc::from(upstream.name.as_str());
+        Self { name, keepalive: upstream.keepalive, servers, balance: SmoothRoundRobin::new(weights) }
+    }
+
+    /// Servers to try for one request, each once: the balance's choice and those after it, those that refused a
+    /// connection lately behind all others. Servers of weight 0 are not among them.
+    pub(crate) fn candidates(&self, now: Timestamp) -> Vec<&Arc<Server>> {
+        let Some(first) = self.balance.next() else { return Vec::new() };
+        let (ahead, behind) = self.servers.split_at_checked(first).unwrap_or_default();
+        let mut order: Vec<_> = behind.iter().chain(ahead).filter(|server| server.weight > 0).collect();
+        order.sort_by_key(|server| server.is_avoided(now));
+        order
+    }
+
+    /// Every server, in the order of the config.
+    pub(crate) fn servers(&self) -> &[Arc<Server>] {
+        &self.servers
+    }
+}
