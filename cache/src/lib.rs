@@ -1,1 +1,2 @@
-//! x
+//! HTTP caching semantics and the tiered store of Forebay.
+pub mod semantics;
