@@ -6,11 +6,14 @@
 //! [`validation`] and [`invalidation`] say what a forwarded request and its response do to what is stored.
 
 pub mod age;
+pub mod coding;
 pub mod directives;
 pub mod exchange;
 pub mod freshness;
 pub mod hop_by_hop;
 pub mod invalidation;
+pub mod precondition;
+pub mod range;
 pub mod refresh_pattern;
 pub mod reuse;
 pub mod status;
