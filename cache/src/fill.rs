@@ -191,7 +191,7 @@ impl<E: Clone> Fills<E> {
 
 /// The one who fetches. Dropping it ends the fill: it can no longer be joined, and those who still wait are let go.
 #[derive(Debug)]
-pub struct Leader<E: Clone> {
+pub struct Leader<E> {
     fill: Arc<Fill<E>>,
     place: Option<(Arc<Fills<E>>, CacheKey)>,
 }
@@ -216,7 +216,7 @@ impl<E: Clone> Leader<E> {
     }
 }
 
-impl<E: Clone> Drop for Leader<E> {
+impl<E> Drop for Leader<E> {
     fn drop(&mut self) {
         self.leave();
         self.fill.settle(Verdict::NotShared("fill-dropped"));

@@ -44,7 +44,7 @@ impl Variants {
     /// The newest response whose nominated fields match those of `forwarded` (RFC 9111 section 4.1).
     #[must_use]
     pub fn select(&self, forwarded: &HeaderMap) -> Option<&Variant> {
-        self.0.iter().find(|variant| variant.response.vary.matches(forwarded))
+        self.0.iter().find(|variant| variant.response.variance().matches(forwarded))
     }
 
     /// All of them.
@@ -56,9 +56,9 @@ impl Variants {
     #[must_use]
     pub(super) fn with(&self, response: Arc<StoredResponse>) -> Self {
         let mut variants = Vec::with_capacity(self.0.len() + 1);
-        let vary = response.vary.clone();
+        let variance = response.variance().clone();
         variants.push(Variant { response, coded: Vec::new() });
-        variants.extend(self.0.iter().filter(|variant| variant.response.vary != vary).take(MOST - 1).cloned());
+        variants.extend(self.0.iter().filter(|variant| *variant.response.variance() != variance).take(MOST - 1).cloned());
         Self(variants)
     }
 

@@ -1,0 +1,325 @@
+//! The metrics, in a registry of their own.
+//!
+//! Every label value comes from the configuration or from a fixed list, so nothing a client sends makes a series (row 78 of
+//! the attack catalogue). What counts at the rate of requests is held as a handle: a hit costs a few atomic additions, no
+//! lookup and no allocation.
+
+mod process;
+mod site;
+mod upstream;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use forebay_config::model::Coding;
+use parking_lot::Mutex;
+use prometheus::{
+    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result,
+    TextEncoder,
+};
+
+use self::process::Process;
+use self::site::RequestMetrics;
+pub(crate) use self::site::SiteMetrics;
+pub(crate) use self::upstream::UpstreamMetrics;
+
+/// `Content-Type` of [`Metrics::render`].
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Everything Forebay tells Prometheus.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    process: Mutex<Process>,
+
+    requests: RequestMetrics,
+    sites: Mutex<HashMap<String, Arc<SiteMetrics>>>,
+    unrouted: Arc<SiteMetrics>,
+
+    /// The memory tier.
+    pub(crate) memory: TierMetrics,
+    /// The disk tier.
+    pub(crate) disk: TierMetrics,
+    /// Fills that run now.
+    pub(crate) fills_in_flight: IntGauge,
+
+    upstream_requests: IntCounterVec,
+    upstream_connect_errors: IntCounterVec,
+    upstream_response: HistogramVec,
+    upstreams: Mutex<HashMap<(String, String), Arc<UpstreamMetrics>>>,
+
+    /// By TLS version (1.2, 1.3), then full or resumed.
+    tls_handshakes: [[IntCounter; 2]; 2],
+    /// Handshakes that failed or took too long.
+    pub(crate) tls_handshake_errors: IntCounter,
+    connections: IntGaugeVec,
+    connections_accepted: IntCounterVec,
+    /// Connections closed at once: the cap was reached, or the PROXY protocol was not obeyed.
+    pub(crate) connections_refused: IntCounter,
+
+    compressed: [IntCounter; 3],
+    /// Access log lines that were lost.
+    pub(crate) log_dropped: IntCounter,
+    reload_successful: IntGauge,
+    reload_timestamp: Gauge,
+}
+
+/// Counters of one tier of the cache.
+#[derive(Debug)]
+pub(crate) struct TierMetrics {
+    /// Stored responses. Set before [`Metrics::render`].
+    pub(crate) objects: IntGauge,
+    /// Their bytes: fields, content, overhead. Set before [`Metrics::render`].
+    pub(crate) bytes: IntGauge,
+    /// Lookups that found a stored response, fresh or stale.
+    pub(crate) hits: IntCounter,
+    /// Lookups that found none.
+    pub(crate) misses: IntCounter,
+    /// Stored responses removed for room.
+    pub(crate) evictions: IntCounter,
+}
+
+/// Counters of one listener.
+#[derive(Debug, Clone)]
+pub(crate) struct ListenerMetrics {
+    /// Connections that are open.
+    pub(crate) open: IntGauge,
+    /// Connections accepted so far.
+    pub(crate) accepted: IntCounter,
+}
+
+impl Metrics {
+    /// Registers every metric. Those without site, upstream or listener start at 0, so that a rate can be taken of the first event.
+    ///
+    /// # Errors
+    /// None but a name used twice or malformed: a mistake of this file, found by any test that runs.
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        let make = Make { registry: Registry::new() };
+        let requests = RequestMetrics::new(&make)?;
+        let tiers = Tiers::new(&make)?;
+        let tls = make.counters("forebay_tls_handshakes_total", "Finished TLS handshakes.", &["version", "resumed"])?;
+        let tls = |version, resumed| tls.get_metric_with_label_values(&[version, resumed]);
+        let compressed = make.counters("forebay_compressed_total", "Responses compressed.", &["coding"])?;
+        let compressed = |coding| compressed.get_metric_with_label_values(&[coding]);
+        let build = make.gauges("forebay_build_info", "Always 1; the labels tell what runs.", &["version"])?;
+        build.get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?.set(1);
+
+        let unrouted = SiteMetrics::new("other", requests.clone())?;
+        let metrics = Self {
+            process: Mutex::new(Process::new(&make)?),
+            requests,
+            sites: Mutex::new(HashMap::new()),
+            unrouted: Arc::new(unrouted),
+            memory: tiers.tier("memory")?,
+            disk: tiers.tier("disk")?,
+            fills_in_flight: make.gauge("forebay_fills_in_flight", "Fills that run now.")?,
+            upstream_requests: make.counters(
+                "forebay_upstream_requests_total",
+                "Requests sent to AP servers, by class of the status; code=\"error\" where none came.",
+                &["upstream", "server", "code"],
+            )?,
+            upstream_connect_errors: make.counters(
+                "forebay_upstream_connect_errors_total",
+                "Connections to AP servers that could not be made.",
+                &["upstream", "server"],
+            )?,
+            upstream_response: make.histogram(
+                "forebay_upstream_response_seconds",
+                "From a request sent to the first byte of its response.",
+                &["upstream", "server"],
+                &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0],
+            )?,
+            upstreams: Mutex::new(HashMap::new()),
+            tls_handshakes: [[tls("1.2", "false")?, tls("1.2", "true")?], [tls("1.3", "false")?, tls("1.3", "true")?]],
+            tls_handshake_errors: make
+                .counter("forebay_tls_handshake_errors_total", "TLS handshakes that failed or took too long.")?,
+            connections: make.gauges("forebay_connections", "Open client connections.", &["listener"])?,
+            connections_accepted: make.counters(
+                "forebay_connections_accepted_total",
+                "Client connections accepted.",
+                &["listener"],
+            )?,
+            connections_refused: make.counter(
+                "forebay_connections_refused_total",
+                "Client connections closed at once: the cap was reached or the PROXY protocol not obeyed.",
+            )?,
+            compressed: [compressed("zstd")?, compressed("br")?, compressed("gzip")?],
+            log_dropped: make.counter("forebay_log_dropped_total", "Access log lines that were lost.")?,
+            reload_successful: make.gauge(
+                "forebay_config_last_reload_successful",
+                "1 if the configuration in use is the last one that was read, 0 if that one was refused.",
+            )?,
+            reload_timestamp: make.float_gauge(
+                "forebay_config_last_reload_success_timestamp_seconds",
+                "When the configuration in use was read.",
+            )?,
+            registry: make.registry,
+        };
+        metrics.config_read(true);
+        Ok(Arc::new(metrics))
+    }
+
+    /// The counters of the site `label`: a configured name, never a client's. The same label is the same counters, so
+    /// they go on through a reload.
+    ///
+    /// # Errors
+    /// None in practice: the labels fit the metric.
+    pub(crate) fn site(&self, label: &str) -> Result<Arc<SiteMetrics>> {
+        let mut sites = self.sites.lock();
+        if let Some(site) = sites.get(label) {
+            return Ok(Arc::clone(site));
+        }
+        let site = Arc::new(SiteMetrics::new(label, self.requests.clone())?);
+        sites.insert(label.to_owned(), Arc::clone(&site));
+        Ok(site)
+    }
+
+    /// The counters of requests no site answers for (`site="other"`): unknown hosts, malformed heads.
+    pub(crate) fn unrouted(&self) -> &Arc<SiteMetrics> {
+        &self.unrouted
+    }
+
+    /// The counters of one AP server, by the names the configuration gives pool and server.
+    ///
+    /// # Errors
+    /// None in practice: the labels fit the metric.
+    pub(crate) fn upstream(&self, pool: &str, server: &str) -> Result<Arc<UpstreamMetrics>> {
+        let key = (pool.to_owned(), server.to_owned());
+        let mut upstreams = self.upstreams.lock();
+        if let Some(upstream) = upstreams.get(&key) {
+            return Ok(Arc::clone(upstream));
+        }
+        let upstream = UpstreamMetrics::new(
+            &[pool, server],
+            &self.upstream_requests,
+            &self.upstream_connect_errors,
+            &self.upstream_response,
+        )?;
+        let upstream = Arc::new(upstream);
+        upstreams.insert(key, Arc::clone(&upstream));
+        Ok(upstream)
+    }
+
+    /// The counters of one listener, by its configured address.
+    ///
+    /// # Errors
+    /// None in practice: the labels fit the metric.
+    pub(crate) fn listener(&self, address: &str) -> Result<ListenerMetrics> {
+        Ok(ListenerMetrics {
+            open: self.connections.get_metric_with_label_values(&[address])?,
+            accepted: self.connections_accepted.get_metric_with_label_values(&[address])?,
+        })
+    }
+
+    /// Counts a finished handshake. `version` is what was agreed on; anything but TLS 1.2 counts as 1.3, for no other is
+    /// offered.
+    pub(crate) fn tls_handshake(&self, version: rustls::ProtocolVersion, resumed: bool) {
+        let [old, new] = &self.tls_handshakes;
+        let [full, abbreviated] = if version == rustls::ProtocolVersion::TLSv1_2 { old } else { new };
+        if resumed { abbreviated } else { full }.inc();
+    }
+
+    /// Counts a response that was compressed (not one whose stored, compressed variant was served again).
+    pub(crate) fn compressed(&self, coding: Coding) {
+        let [zstd, brotli, gzip] = &self.compressed;
+        match coding {
+            Coding::Zstd => zstd,
+            Coding::Brotli => brotli,
+            Coding::Gzip => gzip,
+        }
+        .inc();
+    }
+
+    /// Notes the outcome of a reload. A start counts as a good one.
+    pub(crate) fn config_read(&self, accepted: bool) {
+        self.reload_successful.set(i64::from(accepted));
+        if accepted {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.reload_timestamp.set(now.as_secs_f64());
+        }
+    }
+
+    /// Every metric in the Prometheus text format 0.0.4. Gauges of the tiers are to be set before.
+    pub(crate) fn render(&self) -> String {
+        self.process.lock().refresh();
+        let families = self.registry.gather();
+        TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| {
+            // Only a family without metrics is refused, and `gather` leaves those out.
+            tracing::error!(%error, "metrics could not be written out");
+            String::new()
+        })
+    }
+}
+
+/// Makes and registers at once.
+struct Make {
+    registry: Registry,
+}
+
+impl Make {
+    fn add<C: prometheus::core::Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
+        self.registry.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter> {
+        self.add(IntCounter::new(name, help)?)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge> {
+        self.add(IntGauge::new(name, help)?)
+    }
+
+    fn float_gauge(&self, name: &str, help: &str) -> Result<Gauge> {
+        self.add(Gauge::new(name, help)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec> {
+        self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?)
+    }
+}
+
+/// What the tiers have in common.
+struct Tiers {
+    objects: IntGaugeVec,
+    bytes: IntGaugeVec,
+    hits: IntCounterVec,
+    misses: IntCounterVec,
+    evictions: IntCounterVec,
+}
+
+impl Tiers {
+    fn new(make: &Make) -> Result<Self> {
+        let tier = &["tier"];
+        Ok(Self {
+            objects: make.gauges("forebay_cache_objects", "Stored responses.", tier)?,
+            bytes: make.gauges("forebay_cache_bytes", "Bytes of stored responses, overhead included.", tier)?,
+            hits: make.counters("forebay_cache_hits_total", "Lookups that found a stored response.", tier)?,
+            misses: make.counters("forebay_cache_misses_total", "Lookups that found none.", tier)?,
+            evictions: make.counters("forebay_cache_evictions_total", "Stored responses removed for room.", tier)?,
+        })
+    }
+
+    fn tier(&self, tier: &str) -> Result<TierMetrics> {
+        let tier = &[tier];
+        Ok(TierMetrics {
+            objects: self.objects.get_metric_with_label_values(tier)?,
+            bytes: self.bytes.get_metric_with_label_values(tier)?,
+            hits: self.hits.get_metric_with_label_values(tier)?,
+            misses: self.misses.get_metric_with_label_values(tier)?,
+            evictions: self.evictions.get_metric_with_label_values(tier)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! The counters of one AP server. The code that talks to it counts; [`Account::finish`](crate::account::Account::finish)
+//! does not, for fills go on without a request and requests without a fill.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Result};
+
+/// Status classes, and `error` for exchanges without a status.
+const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "error"];
+
+/// The counters of one AP server.
+#[derive(Debug)]
+pub(crate) struct UpstreamMetrics {
+    classes: [IntCounter; CLASSES.len()],
+    connect_errors: IntCounter,
+    response: Histogram,
+}
+
+impl UpstreamMetrics {
+    pub(super) fn new(
+        labels: &[&str; 2],
+        requests: &IntCounterVec,
+        connect_errors: &IntCounterVec,
+        response: &HistogramVec,
+    ) -> Result<Self> {
+        let [pool, server] = *labels;
+        let class = |class| requests.get_metric_with_label_values(&[pool, server, class]);
+        let [a, b, c, d, e, f] = CLASSES;
+        Ok(Self {
+            classes: [class(a)?, class(b)?, class(c)?, class(d)?, class(e)?, class(f)?],
+            connect_errors: connect_errors.get_metric_with_label_values(labels)?,
+            response: response.get_metric_with_label_values(labels)?,
+        })
+    }
+
+    /// A response arrived `first_byte` after the request was sent.
+    pub(crate) fn response(&self, status: u16, first_byte: Duration) {
+        let class = usize::from(status / 100).checked_sub(1).unwrap_or(CLASSES.len() - 1);
+        self.count(class);
+        self.response.observe(first_byte.as_secs_f64());
+    }
+
+    /// A request was sent, at least in part, and no well-formed response came back.
+    pub(crate) fn failed(&self) {
+        self.count(CLASSES.len() - 1);
+    }
+
+    /// No connection could be made.
+    pub(crate) fn connect_error(&self) {
+        self.connect_errors.inc();
+    }
+
+    /// Requests sent so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.classes.iter().map(IntCounter::get).sum()
+    }
+
+    /// Connections that failed, exchanges without a response and 5xx so far.
+    pub(crate) fn errors(&self) -> u64 {
+        let [.., server_errors, failed] = &self.classes;
+        server_errors.get() + failed.get() + self.connect_errors.get()
+    }
+
+    fn count(&self, class: usize) {
+        let class = class.min(CLASSES.len() - 1);
+        if let Some(counter) = self.classes.get(class) {
+            counter.inc();
+        }
+    }
+}
