@@ -1,0 +1,50 @@
+//! One connection: one request, one response, every wait bounded.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use super::request::{self, Failure};
+use super::response::Response;
+use super::{AdminState, routes};
+
+/// A whole head must have arrived after this, however it drips.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// A whole response must have been taken after this.
+const SEND_DEADLINE: Duration = Duration::from_secs(10);
+/// How long, and how many bytes, content nobody asked for is read away, so that the kernel does not answer it with a reset
+/// that overtakes the response.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 64 * 1024;
+
+/// Reads a request from `stream`, answers it and closes.
+pub(super) async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: &(dyn AdminState + Send + Sync)) {
+    let (response, head) = match timeout(HEAD_DEADLINE, request::read(&mut stream)).await {
+        Ok(Ok(request)) => (routes::respond(&request, state), request.method == "HEAD"),
+        Ok(Err(Failure::Status(status))) => (Response::status(status), false),
+        Ok(Err(Failure::Gone)) => return,
+        Err(_) => (Response::status(StatusCode::REQUEST_TIMEOUT), false),
+    };
+    let bytes = response.into_bytes(head);
+    let send = async {
+        stream.write_all(&bytes).await?;
+        stream.shutdown().await
+    };
+    if !matches!(timeout(SEND_DEADLINE, send).await, Ok(Ok(()))) {
+        return;
+    }
+    let drain = async {
+        let mut rest = [0; 1024];
+        let mut left = LINGER_BYTES;
+        while let Ok(count @ 1..) = stream.read(&mut rest).await {
+            left = left.saturating_sub(count);
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Whether it took too long makes no difference any more.
+    let _ = timeout(LINGER, drain).await;
+}

@@ -1,0 +1,83 @@
+//! The operator's listener: metrics, readiness and a status page. Never on the public side.
+//!
+//! A server of its own, a few hundred lines: one request a connection, GET and HEAD, every wait bounded. It shares nothing
+//! with the serving path but the [`AdminState`] it reads, so it answers while the proxy drowns.
+
+mod connection;
+mod host;
+mod page;
+mod request;
+mod response;
+mod routes;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+pub(crate) use self::status::{ConnectionStatus, ServerStatus, SiteStatus, StatusReport, TierStatus, UpstreamStatus};
+
+/// Connections served at a time; more wait in the kernel's backlog.
+const CONNECTIONS: usize = 64;
+/// After `accept` fails (file descriptors used up, most likely), for how long not to try again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the admin listener asks of the running proxy. Called on the admin task: to answer at once, without waiting.
+pub(crate) trait AdminState {
+    /// Why no traffic should be sent here; empty when ready.
+    fn ready(&self) -> Vec<String>;
+
+    /// Every metric in the Prometheus text format 0.0.4.
+    fn metrics(&self) -> String;
+
+    /// What the status page shows.
+    fn status(&self) -> StatusReport;
+
+    /// Names the listener may be asked for by, beside addresses, `localhost` and names without a dot.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Answers on `listener` until `shutdown` holds true (or its sender is gone), then finishes what is being answered.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    state: Arc<dyn AdminState + Send + Sync>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    let accept = async {
+        loop {
+            // Never closed, so never an error.
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            while connections.try_join_next().is_some() {}
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let state = Arc::clone(&state);
+                    connections.spawn(async move {
+                        connection::answer(stream, &*state).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "admin connection not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accept => {}
+        _ = shutdown.wait_for(|stop| *stop) => {}
+    }
+    drop(listener);
+    // Each has a deadline of its own, so this ends.
+    while connections.join_next().await.is_some() {}
+}
+
+#[cfg(test)]
+mod tests;

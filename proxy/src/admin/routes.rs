@@ -1,0 +1,64 @@
+//! What each path answers.
+
+use http::StatusCode;
+use http::header::HOST;
+
+use super::request::Request;
+use super::response::Response;
+use super::{AdminState, host, page};
+use crate::account::metrics::CONTENT_TYPE;
+
+/// The page loads nothing and may be framed by nobody; its style is its own.
+const PAGE_FIELDS: &[&str] = &[
+    "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "Referrer-Policy: no-referrer",
+];
+
+/// Answers a well-formed request.
+pub(super) fn respond(request: &Request, state: &(dyn AdminState + Send + Sync)) -> Response {
+    if let Err(status) = check_host(request, state) {
+        return Response::status(status);
+    }
+    let answer: fn(&Request, &(dyn AdminState + Send + Sync)) -> Response = match request.path.as_str() {
+        "/" => |_, state| {
+            let page = page::render(&state.status(), &state.ready());
+            Response::new(StatusCode::OK, "text/html; charset=utf-8", page).with_fields(PAGE_FIELDS)
+        },
+        "/metrics" => |_, state| Response::new(StatusCode::OK, CONTENT_TYPE, state.metrics()),
+        "/ready" => ready,
+        "/live" => |_, _| Response::text(StatusCode::OK, "live"),
+        _ => return Response::status(StatusCode::NOT_FOUND),
+    };
+    match request.method.as_str() {
+        "GET" | "HEAD" => answer(request, state),
+        _ => Response::status(StatusCode::METHOD_NOT_ALLOWED).with_fields(&["Allow: GET, HEAD"]),
+    }
+}
+
+/// Exactly one `Host` (RFC 9112 section 3.2; HTTP/1.0 may do without), and one that is ours.
+fn check_host(request: &Request, state: &(dyn AdminState + Send + Sync)) -> Result<(), StatusCode> {
+    let mut hosts = request.fields.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => match host.to_str() {
+            Ok(host) if host::allowed(host.trim(), &state.names()) => Ok(()),
+            _ => Err(StatusCode::MISDIRECTED_REQUEST),
+        },
+        (None, _) if !request.one_one => Ok(()),
+        _ => Err(StatusCode::BAD_REQUEST),
+    }
+}
+
+/// 200 or 503; the reasons one a line, or as JSON with `?verbose`.
+fn ready(request: &Request, state: &(dyn AdminState + Send + Sync)) -> Response {
+    let reasons = state.ready();
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let verbose = request.query.split('&').any(|parameter| {
+        let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
+        name == "verbose"
+    });
+    if verbose {
+        let detail = serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons });
+        return Response::new(status, "application/json", format!("{detail}\n"));
+    }
+    Response::text(status, if reasons.is_empty() { "ready".to_owned() } else { reasons.join("\n") })
+}
