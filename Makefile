@@ -1,0 +1,55 @@
+# Every target installs what it lacks first (scripts/setup.sh), and is what CI runs.
+
+CARGO ?= cargo
+# make run CONFIG=/etc/forebay/forebay.toml; without it the demo that is built in.
+CONFIG ?=
+# nextest profile: default stops at the first failure, ci runs everything.
+PROFILE ?= default
+# make test TESTS='test(/^cache_/)': nextest's filter language.
+TESTS ?= all()
+SOAK_SECONDS ?= 600
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fmt clippy deny doc build bench soak
+
+help: ## What there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build and start Forebay: http://127.0.0.1:8080, a demo without CONFIG=file
+	@scripts/setup.sh build
+	$(CARGO) run --release -- run $(if $(CONFIG),--config $(CONFIG))
+
+test: setup-test check build ## Everything CI runs: check, then all tests, real WordPress included
+	$(CARGO) nextest run --workspace --profile $(PROFILE) -E '$(TESTS)'
+
+check: setup-test fmt clippy deny doc ## Formatting, lints, licences and sources, documentation
+
+bench: ## CPU and requests/s of a memory hit, beside nginx
+	@scripts/setup.sh build bench
+	$(CARGO) build --release
+	$(CARGO) run --release -p forebay-benches
+
+soak: setup-test ## Mixed load for SOAK_SECONDS; memory and descriptors must stay flat
+	$(CARGO) build --release
+	FOREBAY_BIN=target/release/forebay FOREBAY_SOAK_SECONDS=$(SOAK_SECONDS) \
+		$(CARGO) nextest run --profile soak -p forebay-tests --run-ignored only -E 'test(/^soak_/)' --no-capture
+
+.PHONY: setup-test
+setup-test:
+	@scripts/setup.sh build test
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+# Advisories need a database from the network: see deny.toml.
+deny:
+	$(CARGO) deny --log-level error check bans licenses sources
+
+doc:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --quiet
+
+build:
+	$(CARGO) build

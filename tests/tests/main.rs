@@ -1,0 +1,2 @@
+//! Behaviour of the built binary. One module a family of claims.
+mod harness;
