@@ -7,7 +7,7 @@ use brotli::enc::BrotliEncoderParams;
 use bytes::buf::Writer;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use flate2::write::GzEncoder;
-use forebay_config::model::Coding;
+use forebay_cache::semantics::coding::Coding;
 
 /// How much time a response is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,14 +3,13 @@
 //! Coded and plain content are two representations, so each has its own strong validator (RFC 9110 section 8.8.3.3): the
 //! origin's `"abc"` becomes `"abc-gz"`, `"abc-br"` or `"abc-zst"`.
 
-use forebay_config::model::Coding;
+use forebay_cache::semantics::coding::Coding;
 use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, Entry, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::eligible::list;
-use super::token;
 
 /// Digests of the content or of the representation as it was: RFC 9530, the older RFC 3230, and RFC 1864.
 const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
@@ -20,7 +19,7 @@ const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-
 /// `length` is that of the coded content. Where it is not known yet, `Content-Length` goes, and `Accept-Ranges` too: nobody
 /// could find the same range in a stream that is coded anew each time.
 pub(crate) fn encoded(fields: &mut HeaderMap, coding: Coding, length: Option<u64>) {
-    fields.insert(CONTENT_ENCODING, HeaderValue::from_static(token(coding)));
+    fields.insert(CONTENT_ENCODING, coding.value());
     match length {
         Some(length) => {
             fields.insert(CONTENT_LENGTH, HeaderValue::from(length));

@@ -1,7 +1,6 @@
 //! Forward: connect to a server of the pool, send the request, read what comes back. Pingora's connector and HTTP/1
 //! client session do the work; request content is sent on while the response is already being read.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -107,7 +106,7 @@ pub(super) async fn connect(lasting: &Lasting, pool: &Pool, outbound: Outbound) 
             Ok(_) => return Err(FetchError::UNEXPECTED),
             Err(error) => {
                 server.connect_failed(lasting.clock.now());
-                lasting.metrics.upstream_connect_failed(&pool.name, &server.label);
+                server.metrics.connect_error();
                 tracing::warn!(upstream = %pool.name, server = %server.label, %error, "cannot connect");
                 failure = FetchError::from(&*error);
                 continue;
@@ -204,10 +203,6 @@ impl Exchange {
     /// Whether everything of the response has been read.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
-    }
-
-    pub(super) fn address(&self) -> SocketAddr {
-        self.server.address
     }
 
     /// Ends the exchange: the connection is kept if that is wanted and possible, closed at once otherwise.

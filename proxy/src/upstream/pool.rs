@@ -9,6 +9,7 @@ use forebay_cache::clock::Timestamp;
 use forebay_config::model;
 use pingora_core::upstreams::peer::HttpPeer;
 
+use crate::account::metrics::{Metrics, UpstreamMetrics};
 use super::balance::SmoothRoundRobin;
 
 /// How long a server that refused a connection is asked last (nginx: `max_fails=1 fail_timeout=10s`).
@@ -32,6 +33,7 @@ pub(crate) struct Server {
     pub(crate) weight: u32,
     /// Pingora's view: address and deadlines.
     pub(crate) peer: HttpPeer,
+    pub(crate) metrics: Arc<UpstreamMetrics>,
     /// Milliseconds since the epoch until which other servers are preferred.
     avoided_until: AtomicI64,
 }
@@ -55,7 +57,11 @@ impl Server {
 
 impl Pool {
     /// From the config's words. A name that resolved to several addresses gives each of them the server's weight.
-    pub(crate) fn new(upstream: &model::Upstream) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When its metrics cannot be registered.
+    pub(crate) fn new(upstream: &model::Upstream, metrics: &Metrics) -> prometheus::Result<Self> {
         let mut servers = Vec::new();
         let mut weights = Vec::new();
         for server in &upstream.servers {
@@ -66,13 +72,14 @@ impl Pool {
                 peer.options.read_timeout = Some(upstream.read_timeout);
                 peer.options.write_timeout = Some(upstream.write_timeout);
                 let label = Arc::from(server.address.as_str());
+                let metrics = metrics.upstream(&upstream.name, &server.address)?;
                 let avoided_until = AtomicI64::new(0);
-                servers.push(Arc::new(Server { address: *address, label, weight: server.weight, peer, avoided_until }));
+                servers.push(Arc::new(Server { address: *address, label, weight: server.weight, peer, metrics, avoided_until }));
                 weights.push(server.weight);
             }
         }
         let name = Arc::from(upstream.name.as_str());
-        Self { name, keepalive: upstream.keepalive, servers, balance: SmoothRoundRobin::new(weights) }
+        Ok(Self { name, keepalive: upstream.keepalive, servers, balance: SmoothRoundRobin::new(weights) })
     }
 
     /// Servers to try for one request, each once: the balance's choice and those after it, those that refused a

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use forebay_config::model::Coding;
+use forebay_cache::semantics::coding::Coding;
 use http::{HeaderValue, Method};
 
 use super::Metrics;

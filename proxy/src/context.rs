@@ -1,0 +1,65 @@
+//! What the stages found out about a request, for those that come after: `Cache-Status`, the log, the metrics.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use forebay_cache::clock::{Clock as _, Timestamp};
+use forebay_cache::semantics::ForwardReason;
+
+use crate::account::entry::{CacheOutcome, UpstreamExchange};
+use crate::account::metrics::SiteMetrics;
+use crate::http::Request;
+use crate::listen::Connection;
+use crate::runtime::{Lasting, Runtime};
+
+/// One request on its way.
+pub(crate) struct Context {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) request: Request,
+    pub(crate) began: SystemTime,
+    pub(crate) started: Instant,
+    /// The time all decisions about this request are made for.
+    pub(crate) now: Timestamp,
+    /// The client, after trusted `X-Forwarded-For`.
+    pub(crate) client: IpAddr,
+    pub(crate) site: Arc<SiteMetrics>,
+    pub(crate) outcome: CacheOutcome,
+    pub(crate) forward: Option<ForwardReason>,
+    /// Reason code of the decision that made the difference.
+    pub(crate) detail: Option<&'static str>,
+    pub(crate) upstream: Option<UpstreamExchange>,
+    /// The response was, or is being, stored.
+    pub(crate) stored: bool,
+    /// The request waited for the response to another.
+    pub(crate) collapsed: bool,
+    /// Seconds of freshness left of the stored response that answers.
+    pub(crate) ttl: Option<i64>,
+}
+
+impl Context {
+    pub(crate) fn new(runtime: &Arc<Runtime>, connection: &Arc<Connection>, request: Request) -> Self {
+        Self {
+            runtime: Arc::clone(runtime),
+            connection: Arc::clone(connection),
+            request,
+            began: SystemTime::now(),
+            started: Instant::now(),
+            now: runtime.lasting.clock.now(),
+            client: connection.client.ip(),
+            site: Arc::clone(runtime.lasting.metrics.unrouted()),
+            outcome: CacheOutcome::None,
+            forward: None,
+            detail: None,
+            upstream: None,
+            stored: false,
+            collapsed: false,
+            ttl: None,
+        }
+    }
+
+    pub(crate) fn lasting(&self) -> &Arc<Lasting> {
+        &self.runtime.lasting
+    }
+}

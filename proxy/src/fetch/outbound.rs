@@ -1,0 +1,138 @@
+//! The fields an AP server gets: the client's end-to-end fields, and ours in place of what a client could forge.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use forebay_cache::semantics::hop_by_hop;
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, IF_RANGE, RANGE, TE, VIA,
+};
+use http::{HeaderMap, HeaderValue, Version};
+
+use crate::compress;
+use crate::site::{Route, Site};
+use crate::stages::client::{Client, X_FORWARDED_FOR, X_FORWARDED_PROTO};
+use crate::stages::normalize::Target;
+
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Fields by which applications let a request say that it is another one, or comes from elsewhere. They are no part of
+/// the cache key, so a client's copies never reach an AP server (cache poisoning; httpoxy for `proxy`).
+const FORGEABLE: [&str; 24] = [
+    "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-server",
+    "x-forwarded-scheme", "x-forwarded-ssl", "x-forwarded-prefix", "x-real-ip", "x-client-ip", "client-ip",
+    "true-client-ip", "x-host", "x-original-url", "x-original-host", "x-rewrite-url", "x-http-method-override",
+    "x-http-method", "x-method-override", "front-end-https", "x-url-scheme", "proxy", "x-sendfile",
+];
+
+/// What the fields are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A response to be stored: nothing of the client may shape it but what the key or `Vary` knows.
+    Fill,
+    /// A response for this client alone.
+    Pass,
+}
+
+/// The request as it is forwarded.
+pub(crate) struct Forwarding<'a> {
+    pub(crate) fields: &'a HeaderMap,
+    pub(crate) version: Version,
+    pub(crate) target: &'a Target,
+    pub(crate) client: Client,
+    /// The other end of the connection: the client itself, or a trusted proxy.
+    pub(crate) peer: IpAddr,
+    pub(crate) pseudonym: &'a str,
+}
+
+/// The fields to be sent for `purpose`.
+pub(crate) fn fields(request: &Forwarding<'_>, site: &Site, route: &Route, purpose: Purpose) -> HeaderMap {
+    let mut fields = request.fields.clone();
+    hop_by_hop::strip(&mut fields);
+    for name in [HOST, EXPECT, TE, CONTENT_LENGTH] {
+        fields.remove(name);
+    }
+    let chain = if request.client.trusted { joined(request.fields, &X_FORWARDED_FOR) } else { None };
+    drop_forgeable(&mut fields);
+    match purpose {
+        Purpose::Fill => {
+            // The whole response is fetched, whatever part or condition this client asked for.
+            for name in [RANGE, IF_RANGE, http::header::IF_MATCH, http::header::IF_UNMODIFIED_SINCE] {
+                fields.remove(name);
+            }
+            fields.remove(http::header::IF_NONE_MATCH);
+            fields.remove(http::header::IF_MODIFIED_SINCE);
+            if route.rules.drop_cookies {
+                fields.remove(COOKIE);
+            }
+        }
+        Purpose::Pass => compress::fields::restore_conditions(&mut fields),
+    }
+    // Content is compressed here, once, rather than by each AP server for each request.
+    if !site.compress.is_empty() {
+        fields.remove(ACCEPT_ENCODING);
+    }
+    say_who_asks(&mut fields, request, chain.as_deref());
+    fields
+}
+
+/// Names with `_` go too: CGI cannot tell `X_Real_IP` from `X-Real-IP`.
+fn drop_forgeable(fields: &mut HeaderMap) {
+    let named: Vec<HeaderName> = fields
+        .keys()
+        .filter(|name| name.as_str().contains('_') || FORGEABLE.contains(&name.as_str()))
+        .cloned()
+        .collect();
+    for name in named {
+        fields.remove(name);
+    }
+}
+
+fn joined(fields: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let lines: Vec<&str> = fields.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
+}
+
+fn say_who_asks(fields: &mut HeaderMap, request: &Forwarding<'_>, chain: Option<&str>) {
+    let Forwarding { target, client, peer, .. } = request;
+    let mut put = |name: HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            fields.insert(name, value);
+        }
+    };
+    if !target.authority.is_empty() {
+        put(HOST, &target.authority);
+        put(X_FORWARDED_HOST, &target.authority);
+    }
+    put(X_FORWARDED_FOR, &chain.map_or_else(|| peer.to_string(), |chain| format!("{chain}, {peer}")));
+    put(X_REAL_IP, &client.address.to_string());
+    put(X_FORWARDED_PROTO, target.scheme);
+    // The port of the authority, which the cache key has, rather than that of the listener, which it has not.
+    let default = if target.scheme == "https" { "443" } else { "80" };
+    put(X_FORWARDED_PORT, target.authority.get(target.host().len() + 1..).unwrap_or(default));
+    put(FORWARDED, &forwarded(client, target));
+    let version = match request.version {
+        Version::HTTP_2 => "2.0",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
+    };
+    let via = format!("{version} {}", request.pseudonym);
+    let via = joined(request.fields, &VIA).map_or_else(|| via.clone(), |before| format!("{before}, {via}"));
+    put(VIA, &via);
+}
+
+/// RFC 7239 section 4.
+fn forwarded(client: &Client, target: &Target) -> String {
+    let mut text = String::with_capacity(64);
+    let _ = match client.address {
+        IpAddr::V4(address) => write!(text, "for={address}"),
+        IpAddr::V6(address) => write!(text, "for=\"[{address}]\""),
+    };
+    let _ = write!(text, ";proto={}", target.scheme);
+    if !target.authority.is_empty() {
+        let _ = write!(text, ";host=\"{}\"", target.authority);
+    }
+    text
+}

@@ -1,0 +1,400 @@
+//! One fetch from its first byte to its last: forward, judge, store or hand over. It runs as a task of its own, so that
+//! neither a client that leaves nor one that reads slowly has any say in it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use forebay_cache::body::{Body, BodyReader, BodyWriter, Limits, Retention};
+use forebay_cache::clock::{Clock as _, Timestamp};
+use forebay_cache::fill::{Flight, Leader, Verdict};
+use forebay_cache::key::CacheKey;
+use forebay_cache::semantics::validation::{Preconditions, freshened_by_304};
+use forebay_cache::semantics::{
+    Exchange as Exchanged, RequestDirectives, Storability, TargetUri, hop_by_hop, invalidated, stale_if_error,
+    storability,
+};
+use forebay_cache::stored::StoredResponse;
+use http::header::{CONTENT_LENGTH, DATE};
+use http::{HeaderMap, Method, StatusCode};
+use tokio::sync::{mpsc, oneshot};
+
+use super::forward::{self, Event, Exchange, Outbound};
+use super::FetchError;
+use crate::account::entry::UpstreamExchange;
+use crate::http::{RequestBody, date};
+use crate::runtime::Lasting;
+use crate::site::{Route, Site};
+use crate::stages;
+use crate::upstream::Pool;
+
+/// What is to be fetched, and what for.
+pub(crate) struct Job {
+    pub(crate) lasting: Arc<Lasting>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) outbound: Outbound,
+    /// How the response may be stored; `None` for a pass.
+    pub(crate) store: Option<StorePlan>,
+    /// What a successful unsafe request makes invalid (RFC 9111 section 4.4).
+    pub(crate) invalidates: Option<Invalidates>,
+    /// Interim responses for the client that asked.
+    pub(crate) interim: Option<mpsc::Sender<(StatusCode, HeaderMap)>>,
+}
+
+/// The target of an unsafe request, and the site whose rules make keys of URIs.
+pub(crate) struct Invalidates {
+    pub(crate) target: TargetUri,
+    pub(crate) site: Arc<Site>,
+}
+
+/// How a response may be stored.
+pub(crate) struct StorePlan {
+    pub(crate) key: CacheKey,
+    /// Absolute URL, for `refresh_pattern`.
+    pub(crate) url: String,
+    pub(crate) route: Arc<Route>,
+    pub(crate) leader: Leader<FetchError>,
+    /// Stored responses of the key: the upstream is asked whether one of them is still good.
+    pub(crate) candidates: Vec<Arc<StoredResponse>>,
+}
+
+/// What the one who asked gets.
+pub(crate) enum Arrived {
+    /// A storable response on its way.
+    Flight(Arc<Flight>),
+    /// A stored response that is good again.
+    Freshened(Arc<StoredResponse>),
+    /// A response for this client alone.
+    Private(Private),
+}
+
+/// A response that is not stored.
+pub(crate) struct Private {
+    pub(crate) status: StatusCode,
+    pub(crate) fields: HeaderMap,
+    pub(crate) reader: BodyReader,
+    /// Length of its content, where the upstream told.
+    pub(crate) length: Option<u64>,
+    /// Why it is not stored; `None` for a pass.
+    pub(crate) reason: Option<&'static str>,
+}
+
+/// The exchange as the log tells it, whatever came of it.
+pub(crate) type UpstreamReport = Option<UpstreamExchange>;
+
+/// Where the answer goes.
+pub(crate) type Answer = oneshot::Sender<(Result<Arrived, FetchError>, UpstreamReport)>;
+
+/// Runs the fetch to its end.
+pub(crate) async fn run(mut job: Job, answer: Answer) {
+    let lasting = Arc::clone(&job.lasting);
+    lasting.metrics.fills_in_flight.inc();
+    let mut report = None;
+    if let Err((error, answer)) = fetch(&mut job, answer, &mut report).await {
+        if let Some(plan) = &mut job.store {
+            plan.leader.settle_and_leave(Verdict::Failed(error));
+        }
+        if let Some(answer) = answer {
+            let _ = answer.send((Err(error), report));
+        }
+    }
+    lasting.metrics.fills_in_flight.dec();
+}
+
+type Failed = (FetchError, Option<Answer>);
+
+async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Result<(), Failed> {
+    let Job { lasting, pool, .. } = &*job;
+    let (lasting, pool) = (Arc::clone(lasting), Arc::clone(pool));
+    let mut outbound = take(&mut job.outbound);
+    let mut candidates = job.store.as_ref().map(|plan| plan.candidates.clone()).unwrap_or_default();
+    let preconditions = Preconditions::for_stored(&candidates.iter().map(Arc::as_ref).collect::<Vec<_>>());
+    if !candidates.is_empty() {
+        preconditions.apply(&mut outbound.fields);
+    }
+    loop {
+        let sent = Sent { method: outbound.method.clone(), fields: outbound.fields.clone(), at: lasting.clock.now() };
+        let again = Outbound { body: RequestBody::Empty, ..clone_head(&outbound) };
+        let begun = begin(&lasting, &pool, job.interim.as_ref(), outbound, report).await;
+        let (exchange, head) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Err((error, Some(answer))),
+        };
+        let Some(plan) = &mut job.store else {
+            if let Some(invalidates) = &job.invalidates {
+                invalidate(&lasting, &sent.method, invalidates, &head);
+            }
+            return hand_over(&lasting, &pool, exchange, head, None, answer, *report).await;
+        };
+        let exchanged = Exchanged::new(
+            &sent.method,
+            &sent.fields,
+            head.status,
+            &head.fields,
+            sent.at,
+            head.at,
+            &plan.route.rules.policy.targets,
+        )
+        .url(&plan.url);
+        if head.status == StatusCode::NOT_MODIFIED && !preconditions.is_empty() && !candidates.is_empty() {
+            if let Some(fresh) = freshen(&lasting, plan, &exchanged, &candidates) {
+                plan.leader.settle_and_leave(Verdict::Freshened(Arc::clone(&fresh)));
+                let _ = answer.send((Ok(Arrived::Freshened(fresh)), *report));
+                exchange.release(&lasting, &pool).await;
+                return Ok(());
+            }
+            // A 304 about something we do not have: ask for the whole.
+            candidates.clear();
+            outbound = again;
+            outbound.fields.remove(http::header::IF_NONE_MATCH);
+            outbound.fields.remove(http::header::IF_MODIFIED_SINCE);
+            exchange.release(&lasting, &pool).await;
+            continue;
+        }
+        if is_failure(head.status) && stale_stands_in(&candidates, &exchanged.request_directives, lasting.clock.now()) {
+            exchange.release(&lasting, &pool).await;
+            return Err((FetchError::new(head.status, "upstream-error-status"), Some(answer)));
+        }
+        let verdict = match storability(&exchanged, &plan.route.rules.policy) {
+            Storability::No(reason) => Err(reason.as_str()),
+            Storability::Yes if content_length(&head.fields).is_some_and(|length| length > lasting.store.max_object()) => {
+                Err("too-large")
+            }
+            Storability::Yes => Ok(StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy)),
+        };
+        return match verdict {
+            Ok(response) => fill(&lasting, &pool, plan, exchange, head, response, answer, *report).await,
+            Err(reason) => {
+                lasting.not_shared.insert(plan.key.clone(), reason);
+                plan.leader.settle_and_leave(Verdict::NotShared(reason));
+                hand_over(&lasting, &pool, exchange, head, Some(reason), answer, *report).await
+            }
+        };
+    }
+}
+
+/// The request as it was sent; `Vary` and the directives are about this one.
+struct Sent {
+    method: Method,
+    fields: HeaderMap,
+    at: Timestamp,
+}
+
+/// A response head.
+struct Head {
+    status: StatusCode,
+    fields: HeaderMap,
+    at: Timestamp,
+    /// Whether content follows.
+    content: bool,
+}
+
+fn take(outbound: &mut Outbound) -> Outbound {
+    let empty = Outbound {
+        method: Method::GET,
+        path_query: String::new(),
+        fields: HeaderMap::new(),
+        body: RequestBody::Empty,
+        upgrade: false,
+    };
+    std::mem::replace(outbound, empty)
+}
+
+fn clone_head(outbound: &Outbound) -> Outbound {
+    Outbound {
+        method: outbound.method.clone(),
+        path_query: outbound.path_query.clone(),
+        fields: outbound.fields.clone(),
+        body: RequestBody::Empty,
+        upgrade: false,
+    }
+}
+
+/// Connects, sends, and reads up to the final head.
+async fn begin(
+    lasting: &Lasting,
+    pool: &Pool,
+    interim: Option<&mpsc::Sender<(StatusCode, HeaderMap)>>,
+    outbound: Outbound,
+    report: &mut UpstreamReport,
+) -> Result<(Exchange, Head), FetchError> {
+    let mut exchange = forward::connect(lasting, pool, outbound).await?;
+    let connected = exchange.started.elapsed();
+    let told = UpstreamExchange {
+        address: exchange.server.address,
+        status: None,
+        connect: Some(connected),
+        first_byte: None,
+        total: None,
+    };
+    *report = Some(told);
+    loop {
+        let event = exchange.event().await.inspect_err(|_| exchange.server.metrics.failed())?;
+        match event {
+            Event::Interim(status, fields) => {
+                // 100 is for the hop it was sent on; the others are for the client.
+                if let Some(interim) = interim.filter(|_| status != StatusCode::CONTINUE) {
+                    let _ = interim.try_send((status, fields));
+                }
+            }
+            Event::Head(status, fields, content) => {
+                let first_byte = exchange.started.elapsed();
+                exchange.server.metrics.response(status.as_u16(), first_byte);
+                *report = Some(UpstreamExchange {
+                    status: Some(status.as_u16()),
+                    first_byte: Some(first_byte.saturating_sub(connected)),
+                    ..told
+                });
+                return Ok((exchange, Head { status, fields, at: lasting.clock.now(), content }));
+            }
+            Event::Chunk(_) | Event::End => return Err(FetchError::UNEXPECTED),
+        }
+    }
+}
+
+/// Statuses a stale response may stand in for (RFC 5861 section 4).
+fn is_failure(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+}
+
+fn stale_stands_in(candidates: &[Arc<StoredResponse>], request: &RequestDirectives, now: Timestamp) -> bool {
+    candidates.iter().any(|stored| stale_if_error(stored, request, now))
+}
+
+fn content_length(fields: &HeaderMap) -> Option<u64> {
+    fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// RFC 9111 section 4.3.4. `None` when the 304 is about none of the candidates.
+fn freshen(
+    lasting: &Lasting,
+    plan: &StorePlan,
+    exchanged: &Exchanged<'_>,
+    candidates: &[Arc<StoredResponse>],
+) -> Option<Arc<StoredResponse>> {
+    let selected = freshened_by_304(exchanged.response, &candidates.iter().map(Arc::as_ref).collect::<Vec<_>>());
+    let mut answer = None;
+    for old in selected.into_iter().filter_map(|index| candidates.get(index)) {
+        let (fresh, storability) = old.freshen(exchanged, &plan.route.rules.policy);
+        let matches = fresh.variance().matches(exchanged.request);
+        let fresh = Arc::new(fresh);
+        if storability.is_yes() && !plan.leader.fill().is_doomed() {
+            lasting.store.freshen(&plan.key, old, Arc::clone(&fresh));
+            if !matches {
+                lasting.store.insert(&plan.key, Arc::new(fresh.for_request(exchanged.request)));
+            }
+        }
+        answer.get_or_insert(fresh);
+    }
+    answer
+}
+
+fn invalidate(lasting: &Lasting, method: &Method, invalidates: &Invalidates, head: &Head) {
+    for uri in invalidated(method, head.status, &invalidates.target, &head.fields) {
+        if let Some(key) = stages::key::of_uri(&invalidates.site, &uri) {
+            lasting.store.remove(&key);
+            lasting.fills.doom(&key);
+        }
+    }
+}
+
+/// Streams a storable response into the store and to everybody who asked for it.
+#[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each used once")]
+async fn fill(
+    lasting: &Lasting,
+    pool: &Pool,
+    plan: &mut StorePlan,
+    mut exchange: Exchange,
+    head: Head,
+    response: StoredResponse,
+    answer: Answer,
+    report: UpstreamReport,
+) -> Result<(), Failed> {
+    let (mut writer, body) = Body::new(Retention::Keep, Limits::default(), Arc::clone(&lasting.spool));
+    let response = Arc::new(response);
+    let length = if head.content { content_length(&head.fields) } else { Some(0) };
+    let flight = Arc::new(Flight::new(Arc::clone(&response), body, length));
+    lasting.not_shared.invalidate(&plan.key);
+    plan.leader.fill().settle(Verdict::Streaming(Arc::clone(&flight)));
+    let _ = answer.send((Ok(Arrived::Flight(flight)), report));
+    let mut received = 0;
+    let mut keeps = true;
+    while head.content && !exchange.has_ended() {
+        match exchange.event().await {
+            Ok(Event::Chunk(chunk)) => {
+                received += chunk.len() as u64;
+                if keeps && received > lasting.store.max_object() {
+                    keeps = false;
+                    lasting.not_shared.insert(plan.key.clone(), "too-large");
+                    plan.leader.settle_and_leave(Verdict::NotShared("too-large"));
+                    writer.stop_retaining();
+                }
+                if writer.push(chunk).await.is_err() {
+                    break;
+                }
+            }
+            Ok(Event::End) => break,
+            Ok(_) => return abort(exchange, writer, "unexpected"),
+            Err(error) => return abort(exchange, writer, error.reason),
+        }
+    }
+    // The AP server is done: its worker is free before anything else happens.
+    exchange.release(lasting, pool).await;
+    if let Some(content) = writer.content().filter(|_| keeps && !plan.leader.fill().is_doomed()) {
+        lasting.store.insert(&plan.key, Arc::new(response.as_ref().clone().with_content(content)));
+    }
+    writer.finish();
+    Ok(())
+}
+
+/// The upstream broke off: readers see an error, nothing is stored.
+#[expect(clippy::unnecessary_wraps, reason = "the one who asked has the head already; there is nothing left to report")]
+fn abort(exchange: Exchange, writer: BodyWriter, reason: &'static str) -> Result<(), Failed> {
+    exchange.server.metrics.failed();
+    tracing::warn!(server = %exchange.server.label, reason, "response broken off");
+    writer.abort(reason);
+    Ok(())
+}
+
+/// Streams a response to the one client it is for.
+async fn hand_over(
+    lasting: &Lasting,
+    pool: &Pool,
+    mut exchange: Exchange,
+    head: Head,
+    reason: Option<&'static str>,
+    answer: Answer,
+    report: UpstreamReport,
+) -> Result<(), Failed> {
+    let (mut writer, body) = Body::new(Retention::Release, Limits::default(), Arc::clone(&lasting.spool));
+    let Some(reader) = body.reader() else { return Err((FetchError::UNEXPECTED, Some(answer))) };
+    drop(body);
+    let Head { status, mut fields, content, .. } = head;
+    let length = if content { content_length(&fields) } else { Some(content_length(&fields).unwrap_or(0)) };
+    if status != StatusCode::SWITCHING_PROTOCOLS {
+        hop_by_hop::strip(&mut fields);
+    }
+    if !fields.contains_key(DATE) {
+        fields.insert(DATE, date::field(std::time::SystemTime::now()));
+    }
+    let private = Private { status, fields, reader, length, reason };
+    if answer.send((Ok(Arrived::Private(private)), report)).is_err() {
+        // The client left while its answer was made; an AP server need not go on for nobody.
+        return Ok(());
+    }
+    while content && !exchange.has_ended() {
+        match exchange.event().await {
+            Ok(Event::Chunk(chunk)) => {
+                if writer.push(chunk).await.is_err() {
+                    return Ok(());
+                }
+            }
+            Ok(Event::End) => break,
+            Ok(_) => return abort(exchange, writer, "unexpected"),
+            Err(error) => return abort(exchange, writer, error.reason),
+        }
+    }
+    exchange.release(lasting, pool).await;
+    writer.finish();
+    Ok(())
+}
+

@@ -1,0 +1,76 @@
+//! What requests are served with: a part that a reload replaces, and a part that outlives it.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use forebay_cache::body::SpoolSpace;
+use forebay_cache::clock::SystemClock;
+use forebay_cache::fill::Fills;
+use forebay_cache::key::CacheKey;
+use forebay_cache::store::MemoryStore;
+use forebay_config::Config;
+use pingora_core::connectors::http::Connector;
+use tokio::sync::Semaphore;
+
+use crate::account::Account;
+use crate::account::metrics::Metrics;
+use crate::fetch::FetchError;
+use crate::listen::tls::Certificates;
+use crate::site::Site;
+use crate::stages::route::Routes;
+use crate::upstream::Pool;
+
+/// Everything one configuration says, compiled. A request holds on to the one it began with.
+pub(crate) struct Runtime {
+    pub(crate) config: Config,
+    pub(crate) certificates: Certificates,
+    pub(crate) routes: Routes,
+    /// In the order of the config.
+    pub(crate) sites: Vec<Arc<Site>>,
+    /// In the order of the config.
+    pub(crate) pools: Vec<Arc<Pool>>,
+    pub(crate) lasting: Arc<Lasting>,
+}
+
+/// What a reload does not touch: the cache, connections to AP servers, counters, the log.
+pub(crate) struct Lasting {
+    pub(crate) clock: SystemClock,
+    pub(crate) store: MemoryStore,
+    pub(crate) fills: Arc<Fills<FetchError>>,
+    pub(crate) not_shared: moka::sync::Cache<CacheKey, &'static str, ahash::RandomState>,
+    pub(crate) spool: Arc<SpoolSpace>,
+    pub(crate) connector: Connector,
+    pub(crate) account: Account,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Names this instance in `Via`, so that a request that comes back is known.
+    pub(crate) pseudonym: String,
+}
+
+/// The process.
+pub(crate) struct Shared {
+    runtime: ArcSwap<Runtime>,
+    pub(crate) lasting: Arc<Lasting>,
+    /// One permit for each client connection that may be open.
+    pub(crate) connections: Arc<Semaphore>,
+    /// How many those are.
+    pub(crate) connections_limit: usize,
+}
+
+impl Shared {
+    pub(crate) fn new(runtime: Runtime) -> Arc<Self> {
+        let lasting = Arc::clone(&runtime.lasting);
+        let connections_limit = runtime.config.limits.connections.min(Semaphore::MAX_PERMITS);
+        let connections = Arc::new(Semaphore::new(connections_limit));
+        Arc::new(Self { runtime: ArcSwap::from_pointee(runtime), lasting, connections, connections_limit })
+    }
+
+    /// The runtime that requests beginning now are served with.
+    pub(crate) fn runtime(&self) -> Arc<Runtime> {
+        self.runtime.load_full()
+    }
+
+    /// Puts `runtime` in place of the present one; requests in flight end with theirs.
+    pub(crate) fn replace(&self, runtime: Runtime) {
+        self.runtime.store(Arc::new(runtime));
+    }
+}

@@ -1,0 +1,181 @@
+//! Sites and routes, compiled from the config's words into what the stages ask.
+
+use std::fmt;
+use std::sync::Arc;
+
+use forebay_cache::key::ParamMatcher;
+use forebay_cache::semantics::coding::Coding;
+use forebay_cache::semantics::{FreshnessPolicy, RefreshPattern, RefreshPatterns, SetCookie, StorePolicy};
+use forebay_config::model;
+
+use crate::account::metrics::SiteMetrics;
+use crate::stages::offload::Root;
+use crate::upstream::Pool;
+
+/// A `[[site]]`.
+pub(crate) struct Site {
+    pub(crate) metrics: Arc<SiteMetrics>,
+    pub(crate) root: Option<Arc<Root>>,
+    /// Codings this site's responses are compressed with, best first.
+    pub(crate) compress: Vec<Coding>,
+    /// Smallest content that is compressed, bytes.
+    pub(crate) compress_min: u64,
+    /// Longest prefix first; the last one is `/` with the site's own words.
+    routes: Vec<Arc<Route>>,
+    /// The last of them.
+    fallback: Arc<Route>,
+}
+
+/// A `[[site.route]]`, or the site's own words.
+#[derive(Debug)]
+pub(crate) struct Route {
+    prefix: String,
+    /// `None`: files alone.
+    pub(crate) pool: Option<Arc<Pool>>,
+    pub(crate) offload: bool,
+    pub(crate) rules: Rules,
+}
+
+/// How the cache treats a route.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) enabled: bool,
+    pub(crate) policy: StorePolicy,
+    pub(crate) bypass_cookies: ParamMatcher,
+    pub(crate) bypass_paths: Vec<PathRule>,
+    pub(crate) bypass_params: Vec<ParamRule>,
+    pub(crate) ignore_params: ParamMatcher,
+    pub(crate) sort_query: bool,
+    pub(crate) drop_cookies: bool,
+}
+
+/// One of `bypass_paths`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PathRule {
+    Prefix(String),
+    /// Written with a trailing `$`.
+    Whole(String),
+}
+
+impl PathRule {
+    fn new(pattern: &str) -> Self {
+        pattern.strip_suffix('$').map_or_else(|| Self::Prefix(pattern.to_owned()), |whole| Self::Whole(whole.to_owned()))
+    }
+
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        match self {
+            Self::Prefix(prefix) => path.starts_with(prefix.as_str()),
+            Self::Whole(whole) => path == whole,
+        }
+    }
+}
+
+/// One of `bypass_params`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ParamRule {
+    pub(crate) name: String,
+    /// With `name=value`: the value it must have.
+    pub(crate) value: Option<String>,
+}
+
+impl ParamRule {
+    fn new(pattern: &str) -> Self {
+        match pattern.split_once('=') {
+            Some((name, value)) => Self { name: name.to_owned(), value: Some(value.to_owned()) },
+            None => Self { name: pattern.to_owned(), value: None },
+        }
+    }
+}
+
+impl Site {
+    /// Compiles `site`. `pools` are those of the config, in its order.
+    ///
+    /// # Errors
+    ///
+    /// A regular expression that does not compile, in words.
+    pub(crate) fn new(
+        site: &model::Site,
+        root: Option<Arc<Root>>,
+        pools: &[Arc<Pool>],
+        metrics: Arc<SiteMetrics>,
+    ) -> Result<Self, String> {
+        let pool = |index: Option<usize>| index.and_then(|index| pools.get(index)).cloned();
+        let fallback = Arc::new(Route {
+            prefix: "/".to_owned(),
+            pool: pool(site.upstream),
+            offload: root.is_some(),
+            rules: Rules::new(&site.cache)?,
+        });
+        let mut routes = Vec::with_capacity(site.routes.len() + 1);
+        for route in &site.routes {
+            routes.push(Arc::new(Route {
+                prefix: route.path.clone(),
+                pool: pool(route.upstream.or(site.upstream)),
+                offload: route.offload && root.is_some(),
+                rules: Rules::new(&route.cache)?,
+            }));
+        }
+        routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
+        routes.push(Arc::clone(&fallback));
+        let compress = site.compress.iter().map(|coding| self::coding(*coding)).collect();
+        Ok(Self { metrics, root, compress, compress_min: site.compress_min, routes, fallback })
+    }
+
+    /// The route of a path in comparison form.
+    pub(crate) fn route(&self, path: &str) -> &Arc<Route> {
+        self.routes.iter().find(|route| path.starts_with(&route.prefix)).unwrap_or(&self.fallback)
+    }
+
+    /// Every route.
+    pub(crate) fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+}
+
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site").field("label", &self.metrics.label()).field("routes", &self.routes).finish_non_exhaustive()
+    }
+}
+
+impl Rules {
+    fn new(rules: &model::CacheRules) -> Result<Self, String> {
+        let mut patterns = Vec::with_capacity(rules.refresh_patterns.len());
+        for rule in &rules.refresh_patterns {
+            let pattern = RefreshPattern::new(&rule.pattern, rule.ignore_case, rule.min, rule.percent, rule.max);
+            patterns.push(pattern.map_err(|error| format!("refresh_pattern {:?}: {error}", rule.pattern))?);
+        }
+        let freshness = FreshnessPolicy {
+            refresh_patterns: patterns.into_iter().collect::<RefreshPatterns>(),
+            lifetimes: rules.lifetimes.clone(),
+            max_lifetime: rules.max_lifetime,
+            stale_while_revalidate: rules.stale_while_revalidate,
+            stale_if_error: rules.stale_if_error,
+            ..FreshnessPolicy::default()
+        };
+        let set_cookie = match rules.set_cookie {
+            model::SetCookie::Refuse => SetCookie::Refuse,
+            model::SetCookie::Strip => SetCookie::Strip,
+            model::SetCookie::Rfc => SetCookie::Rfc,
+        };
+        Ok(Self {
+            enabled: rules.enabled,
+            policy: StorePolicy { set_cookie, freshness, ..StorePolicy::default() },
+            bypass_cookies: ParamMatcher::new(&rules.bypass_cookies),
+            bypass_paths: rules.bypass_paths.iter().map(|path| PathRule::new(path)).collect(),
+            bypass_params: rules.bypass_params.iter().map(|param| ParamRule::new(param)).collect(),
+            ignore_params: ParamMatcher::new(&rules.ignore_params),
+            sort_query: rules.sort_query,
+            drop_cookies: rules.drop_cookies,
+        })
+    }
+}
+
+/// The config's word for a coding as the cache's.
+fn coding(coding: model::Coding) -> Coding {
+    match coding {
+        model::Coding::Zstd => Coding::Zstd,
+        model::Coding::Brotli => Coding::Brotli,
+        model::Coding::Gzip => Coding::Gzip,
+    }
+}

@@ -1,0 +1,177 @@
+//! Collapse: join the fill in flight or start one. A thousand clients that want the same cold page cost one forward;
+//! pages that turn out not to be shared never make anybody wait twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_cache::fill::{Flight, Joined, Leader, Verdict};
+use forebay_cache::key::CacheKey;
+use forebay_cache::semantics::RequestDirectives;
+use forebay_cache::stored::StoredResponse;
+use http::{HeaderMap, Method, StatusCode};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::context::Context;
+use crate::fetch::{self, Arrived, FetchError, Job, Outbound, StorePlan};
+use crate::http::{RequestBody, Sink};
+use crate::site::Route;
+use crate::upstream::Pool;
+
+/// Longest wait for somebody else's fill before a request goes by itself. An upstream that is merely slow answers within
+/// this; one that is stuck must not hold everybody.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Rounds of joining: a variant that is not ours sends us on to the fill of ours.
+const ROUNDS: usize = 3;
+
+/// What a fill needs to know, beyond the request it is for.
+pub(crate) struct Wanted {
+    pub(crate) key: CacheKey,
+    pub(crate) path_query: String,
+    /// Absolute URL.
+    pub(crate) url: String,
+    /// Fields of the request as it is forwarded, without preconditions.
+    pub(crate) forwarded: HeaderMap,
+    pub(crate) route: Arc<Route>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) candidates: Vec<Arc<StoredResponse>>,
+}
+
+/// Gets a response for `wanted` from a fill in flight or a new one.
+pub(crate) async fn obtain(
+    context: &mut Context,
+    wanted: &Wanted,
+    directives: &RequestDirectives,
+    sink: &mut Sink<'_>,
+) -> Result<Arrived, FetchError> {
+    let lasting = Arc::clone(context.lasting());
+    // What is known not to be shared is fetched for each by itself, and stored should that have changed. A request that
+    // forbids storing must not lead others.
+    if directives.no_store || lasting.not_shared.contains_key(&wanted.key) {
+        return lead(context, wanted, lasting.fills.alone(), sink).await;
+    }
+    let mut variance = Vec::new();
+    for _ in 0..ROUNDS {
+        // Only a fill that ended a moment ago can have stored something that a look-up just missed.
+        let stored = || newer(&lasting.store, wanted, context);
+        let fill = match lasting.fills.join(&wanted.key, &variance, stored) {
+            Err(stored) => return Ok(Arrived::Freshened(stored)),
+            Ok(Joined::Lead(leader)) => return lead(context, wanted, leader, sink).await,
+            Ok(Joined::Follow(fill)) => fill,
+        };
+        context.collapsed = true;
+        let Ok(verdict) = tokio::time::timeout(PATIENCE, fill.verdict()).await else { break };
+        match verdict {
+            Verdict::Streaming(flight) if flight.response.variance().matches(&wanted.forwarded) => {
+                return Ok(Arrived::Flight(flight));
+            }
+            Verdict::Freshened(stored) if stored.variance().matches(&wanted.forwarded) => {
+                return Ok(Arrived::Freshened(stored));
+            }
+            Verdict::Streaming(flight) => variance = other_variant(&flight, wanted),
+            Verdict::Freshened(stored) => variance = stored.variance().suffix_for(&wanted.forwarded),
+            Verdict::NotShared(_) => break,
+            Verdict::Failed(error) => return Err(error),
+        }
+    }
+    context.collapsed = false;
+    lead(context, wanted, lasting.fills.alone(), sink).await
+}
+
+fn other_variant(flight: &Flight, wanted: &Wanted) -> Vec<u8> {
+    flight.response.variance().suffix_for(&wanted.forwarded)
+}
+
+/// A fresh response stored since the look-up: not one that the look-up saw.
+fn newer(
+    store: &forebay_cache::store::MemoryStore,
+    wanted: &Wanted,
+    context: &Context,
+) -> Option<Arc<StoredResponse>> {
+    let variants = store.get(&wanted.key)?;
+    let response = &variants.select(&wanted.forwarded)?.response;
+    let seen = wanted.candidates.iter().any(|candidate| Arc::ptr_eq(candidate, response));
+    let usable = response.is_fresh(context.now) && !response.metadata().validate_always;
+    (!seen && usable).then(|| Arc::clone(response))
+}
+
+/// Starts the fill and waits for what it brings.
+async fn lead(
+    context: &mut Context,
+    wanted: &Wanted,
+    leader: Leader<FetchError>,
+    sink: &mut Sink<'_>,
+) -> Result<Arrived, FetchError> {
+    let (interim, receiver) = mpsc::channel(4);
+    let job = job(context, wanted, leader, Some(interim));
+    wait(context, job, receiver, sink).await
+}
+
+/// Starts a fill that nobody waits for, unless one is in flight: the background half of stale-while-revalidate.
+pub(crate) fn refresh(context: &Context, wanted: &Wanted) {
+    let joined = context.lasting().fills.join(&wanted.key, b"", || newer(&context.lasting().store, wanted, context));
+    if let Ok(Joined::Lead(leader)) = joined {
+        let (answer, _) = oneshot::channel();
+        tokio::spawn(fetch::run(job(context, wanted, leader, None), answer));
+    }
+}
+
+fn job(
+    context: &Context,
+    wanted: &Wanted,
+    leader: Leader<FetchError>,
+    interim: Option<mpsc::Sender<(StatusCode, HeaderMap)>>,
+) -> Job {
+    Job {
+        lasting: Arc::clone(context.lasting()),
+        pool: Arc::clone(&wanted.pool),
+        outbound: Outbound {
+            // HEAD is answered from the response to GET.
+            method: Method::GET,
+            path_query: wanted.path_query.clone(),
+            fields: wanted.forwarded.clone(),
+            body: RequestBody::Empty,
+            upgrade: false,
+        },
+        store: Some(StorePlan {
+            key: wanted.key.clone(),
+            url: wanted.url.clone(),
+            route: Arc::clone(&wanted.route),
+            leader,
+            candidates: wanted.candidates.clone(),
+        }),
+        invalidates: None,
+        interim,
+    }
+}
+
+/// Runs `job` beside this request and waits for its head, passing interim responses and `100 Continue` on meanwhile.
+pub(crate) async fn wait(
+    context: &mut Context,
+    job: Job,
+    mut interim: mpsc::Receiver<(StatusCode, HeaderMap)>,
+    sink: &mut Sink<'_>,
+) -> Result<Arrived, FetchError> {
+    let (answer, mut arrived) = oneshot::channel();
+    tokio::spawn(fetch::run(job, answer));
+    let mut continue_wanted = context.request.continue_wanted.take();
+    loop {
+        tokio::select! {
+            biased;
+            Some((status, fields)) = interim.recv() => {
+                let _ = sink.informational(status, &fields).await;
+            }
+            wanted = async { continue_wanted.as_mut()?.await.ok() }, if continue_wanted.is_some() => {
+                continue_wanted = None;
+                if wanted.is_some() {
+                    let _ = sink.informational(StatusCode::CONTINUE, &HeaderMap::new()).await;
+                }
+            }
+            arrived = &mut arrived => {
+                let Ok((result, report)) = arrived else { return Err(FetchError::UNEXPECTED) };
+                context.upstream = report;
+                return result;
+            }
+        }
+    }
+}

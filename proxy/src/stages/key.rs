@@ -1,0 +1,121 @@
+//! Key: whether a request may use the cache, and under which key. Varnish's builtin.vcl is the model: small rules with
+//! names, the first that objects decides.
+
+use forebay_cache::key::{CacheKey, ParamMatcher, shape_query};
+use forebay_cache::semantics::{ForwardReason, TargetUri};
+use http::header::{AUTHORIZATION, COOKIE, UPGRADE};
+use http::Method;
+
+use super::admit::Form;
+use super::normalize::{self, Target};
+use crate::http::Request;
+use crate::site::{Route, Rules, Site};
+
+/// What a request does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// It uses the cache, under this key; a fill asks the AP server for exactly what the key stands for.
+    Cache { key: CacheKey, path_query: String },
+    /// It is passed on, for this reason and in these words.
+    Pass(ForwardReason, &'static str),
+}
+
+/// Decides for a request in comparison form.
+pub(crate) fn plan(request: &Request, target: &Target, route: &Route) -> Plan {
+    if let Some((reason, detail)) = objection(request, target, &route.rules) {
+        return Plan::Pass(reason, detail);
+    }
+    let query = target.query.as_deref().and_then(|query| shape(query, &route.rules));
+    let key = CacheKey::new(target.scheme, &target.authority, &target.path, query.as_deref().map(str::as_bytes));
+    let path_query = match &query {
+        Some(query) => format!("{}?{query}", target.path),
+        None => target.path.clone(),
+    };
+    Plan::Cache { key, path_query }
+}
+
+/// The key of a URI found in a response, under the rules of its site.
+pub(crate) fn of_uri(site: &Site, uri: &TargetUri) -> Option<CacheKey> {
+    let path_query = match &uri.query {
+        Some(query) => format!("{}?{query}", uri.path),
+        None => uri.path.clone(),
+    };
+    let form = Form::Origin { authority: Some(uri.authority.as_bytes()), path_query: path_query.as_bytes() };
+    let scheme = if uri.scheme == "https" { "https" } else { "http" };
+    let target = normalize::normalize(&form, scheme).ok()?;
+    let rules = &site.route(&target.path).rules;
+    let query = target.query.as_deref().and_then(|query| shape(query, rules));
+    Some(CacheKey::new(scheme, &target.authority, &target.path, query.as_deref().map(str::as_bytes)))
+}
+
+fn shape(query: &str, rules: &Rules) -> Option<String> {
+    let shaped = shape_query(query.as_bytes(), &rules.ignore_params, rules.sort_query)?;
+    String::from_utf8(shaped.into_owned()).ok()
+}
+
+fn objection(request: &Request, target: &Target, rules: &Rules) -> Option<(ForwardReason, &'static str)> {
+    let bypass = |detail| Some((ForwardReason::Bypass, detail));
+    if !matches!(request.method, Method::GET | Method::HEAD) {
+        return Some((ForwardReason::Method, "method"));
+    }
+    if !rules.enabled {
+        return bypass("cache-off");
+    }
+    if request.fields.contains_key(UPGRADE) && !matches!(request.body, crate::http::RequestBody::Empty) {
+        return bypass("upgrade");
+    }
+    // Content of a GET is not in the key and could shape the answer (a "fat GET").
+    if !request.body.is_empty() {
+        return bypass("request-content");
+    }
+    if request.fields.contains_key(AUTHORIZATION) {
+        return bypass("authorization");
+    }
+    if rules.bypass_paths.iter().any(|rule| rule.matches(&target.path)) {
+        return bypass("bypass-path");
+    }
+    if has_cookie(request, &rules.bypass_cookies) {
+        return bypass("bypass-cookie");
+    }
+    if target.query.as_deref().is_some_and(|query| has_param(query, rules)) {
+        return bypass("bypass-param");
+    }
+    None
+}
+
+fn has_cookie(request: &Request, names: &ParamMatcher) -> bool {
+    if names.is_empty() {
+        return false;
+    }
+    let lines = request.fields.get_all(COOKIE).iter();
+    let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.any(|pair| {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        names.matches(name)
+    })
+}
+
+fn has_param(query: &str, rules: &Rules) -> bool {
+    if rules.bypass_params.is_empty() {
+        return false;
+    }
+    // Both separators are looked at: what an origin could take for the parameter must not slip by.
+    query.split(['&', ';']).any(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decoded(name);
+        rules.bypass_params.iter().any(|rule| {
+            rule.name.as_bytes() == name.as_slice()
+                && rule.value.as_ref().is_none_or(|wanted| wanted.as_bytes() == decoded(value).as_slice())
+        })
+    })
+}
+
+/// Percent-decoded, with `+` for space; the name ends at `[` as PHP ends it.
+fn decoded(text: &str) -> Vec<u8> {
+    let plain = text.replace('+', " ");
+    let mut bytes: Vec<u8> = percent_encoding::percent_decode_str(&plain).collect();
+    if let Some(at) = bytes.iter().position(|byte| *byte == b'[') {
+        bytes.truncate(at);
+    }
+    bytes
+}
