@@ -1,6 +1,6 @@
 //! Compress: which responses, in which coding, and what that does to their fields.
 //!
-//! A caller asks, in this order: [`eligible`] (may this response be coded at all?), [`negotiate`] (which coding does this
+//! A caller asks, in this order: [`eligible()`] (may this response be coded at all?), [`negotiate()`] (which coding does this
 //! client get?), [`Encoder`] or [`encode_all`] for the content and [`fields::encoded`] for the fields. A response that is
 //! eligible gets [`fields::vary`] even when it goes out as it is.
 
