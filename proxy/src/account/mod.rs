@@ -7,6 +7,7 @@ pub(crate) mod entry;
 mod escape;
 mod format;
 pub(crate) mod metrics;
+mod number;
 mod time;
 pub(crate) mod writer;
 

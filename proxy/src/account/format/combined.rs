@@ -1,23 +1,32 @@
 //! `combined`, as Apache and nginx write it (fail2ban, GoAccess and AWStats read it), and what `combined+cache` adds.
 
-use std::io::Write as _;
+use std::time::Duration;
 
 use http::HeaderValue;
 
-use crate::account::entry::Entry;
-use crate::account::escape::{quoted, seconds};
+use crate::account::entry::{Entry, UpstreamExchange};
+use crate::account::escape::quoted;
+use crate::account::number::{address, decimal, seconds, three_digits};
 
 /// `client - - [date] "METHOD target VERSION" status bytes "referer" "user agent"`.
 ///
 /// The date is in UTC. A request whose client left before a status was sent is logged as 499, nginx's number for it.
 pub(super) fn combined(entry: &Entry, date: &str, out: &mut Vec<u8>) {
-    let _ = write!(out, "{} - - [{date}] \"{} ", entry.client, entry.method);
+    address(out, entry.client);
+    out.extend_from_slice(b" - - [");
+    out.extend_from_slice(date.as_bytes());
+    out.extend_from_slice(b"] \"");
+    out.extend_from_slice(entry.method.as_str().as_bytes());
+    out.push(b' ');
     quoted(out, &entry.target);
-    let status = match (entry.status, entry.aborted) {
-        (0, true) => 499,
-        (status, _) => status,
-    };
-    let _ = write!(out, " {}\" {status:03} {} ", entry.version_word(), entry.bytes);
+    out.push(b' ');
+    out.extend_from_slice(entry.version_word().as_bytes());
+    out.extend_from_slice(b"\" ");
+    let status = if entry.status == 0 && entry.aborted { 499 } else { entry.status };
+    three_digits(out, u64::from(status));
+    out.push(b' ');
+    decimal(out, entry.bytes);
+    out.push(b' ');
     value(out, entry.referer.as_ref().map(HeaderValue::as_bytes));
     out.push(b' ');
     value(out, entry.user_agent.as_ref().map(HeaderValue::as_bytes));
@@ -27,36 +36,47 @@ pub(super) fn combined(entry: &Entry, date: &str, out: &mut Vec<u8>) {
 /// forwarded and the reason behind it, seconds in all, the AP server, its status, seconds to connect, to its first byte
 /// and to its last, TLS version, whether the answer was cut. `-` where there is nothing to tell.
 pub(super) fn cache(entry: &Entry, out: &mut Vec<u8>) {
-    let dash = "-";
-    let _ = write!(
-        out,
-        " {} fwd={} detail={} rt=",
-        entry.cache.word(),
-        entry.forward_reason.unwrap_or(dash),
-        entry.detail.unwrap_or(dash)
-    );
+    out.push(b' ');
+    out.extend_from_slice(entry.cache.word().as_bytes());
+    word(out, b" fwd=", entry.forward_reason);
+    word(out, b" detail=", entry.detail);
+    out.extend_from_slice(b" rt=");
     seconds(out, entry.duration);
     match &entry.upstream {
         None => out.extend_from_slice(b" up=- us=- uc=- uh=- ur=-"),
-        Some(upstream) => {
-            let _ = write!(out, " up={} us=", upstream.address);
-            match upstream.status {
-                Some(status) => drop(write!(out, "{status:03}")),
-                None => out.push(b'-'),
-            }
-            for (name, time) in [("uc", upstream.connect), ("uh", upstream.first_byte), ("ur", upstream.total)] {
-                let _ = write!(out, " {name}=");
-                match time {
-                    Some(time) => seconds(out, time),
-                    None => out.push(b'-'),
-                }
-            }
-        }
+        Some(exchange) => upstream(out, exchange),
     }
-    let _ = write!(out, " tls={} aborted={} site=", entry.tls.unwrap_or(dash), u8::from(entry.aborted));
+    word(out, b" tls=", entry.tls);
+    out.extend_from_slice(if entry.aborted { b" aborted=1 site=" } else { b" aborted=0 site=" });
     value(out, Some(entry.site.label().as_bytes()));
     out.extend_from_slice(b" host=");
     value(out, entry.host.as_deref());
+}
+
+fn upstream(out: &mut Vec<u8>, exchange: &UpstreamExchange) {
+    out.extend_from_slice(b" up=");
+    out.extend_from_slice(exchange.address.to_string().as_bytes());
+    out.extend_from_slice(b" us=");
+    match exchange.status {
+        Some(status) => three_digits(out, u64::from(status)),
+        None => out.push(b'-'),
+    }
+    time(out, b" uc=", exchange.connect);
+    time(out, b" uh=", exchange.first_byte);
+    time(out, b" ur=", exchange.total);
+}
+
+fn time(out: &mut Vec<u8>, name: &[u8], time: Option<Duration>) {
+    out.extend_from_slice(name);
+    match time {
+        Some(time) => seconds(out, time),
+        None => out.push(b'-'),
+    }
+}
+
+fn word(out: &mut Vec<u8>, name: &[u8], word: Option<&'static str>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(word.unwrap_or("-").as_bytes());
 }
 
 fn value(out: &mut Vec<u8>, text: Option<&[u8]>) {

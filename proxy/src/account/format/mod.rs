@@ -4,7 +4,7 @@ mod combined;
 mod json;
 mod squid;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use forebay_config::model::LogFormat;
 
@@ -54,11 +54,6 @@ impl CommonDate {
         }
         &self.text
     }
-}
-
-/// Milliseconds with three decimals: a hit takes microseconds.
-fn millis(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 #[cfg(test)]

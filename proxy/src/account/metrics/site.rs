@@ -141,7 +141,7 @@ impl SiteMetrics {
         self.all.requests.get_metric_with_label_values(&[self.label(), method, code, entry.cache.label()]).ok()
     }
 
-    /// Finished requests so far, all together (for the status page; adds up a few thousand numbers).
+    /// Finished requests so far, all together.
     pub(crate) fn requests(&self) -> u64 {
         self.durations.iter().filter_map(OnceLock::get).map(Histogram::get_sample_count).sum()
     }
