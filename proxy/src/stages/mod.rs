@@ -1,0 +1,3 @@
+//! The stages of a request: each a function that returns a decision.
+
+pub(crate) mod offload;
