@@ -14,7 +14,7 @@ const SEEDS: [&str; 3] = [
 fn seed(text: &str) -> String {
     let needs_files = ["certificate =", "key =", "tls =", "http2 ="];
     let lines = text.lines().filter(|line| !needs_files.iter().any(|word| line.starts_with(word)));
-    lines.map(|line| line.replace("@DIR@/www", "/").replace("@DIR@", "/tmp") + "\n").collect()
+    lines.map(|line| line.replace("@DIR@/www", "/tmp").replace("@DIR@", "/tmp") + "\n").collect()
 }
 
 #[test]

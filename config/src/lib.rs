@@ -31,8 +31,8 @@
 //! .map_err(|report| report.to_string())?;
 //! assert_eq!(config.limits.fields, 100);
 //!
-//! let report = forebay_config::parse("[[listen]]\nadress = '127.0.0.1:80'", "forebay.toml").unwrap_err();
-//! assert_eq!(report.mistakes[0].line, 2);
+//! let report = forebay_config::parse("[admin]\nadress = '127.0.0.1:6082'", "forebay.toml").unwrap_err();
+//! assert_eq!((report.mistakes[0].line, report.mistakes[0].column), (2, 1));
 //! assert_eq!(report.mistakes[0].hint.as_deref(), Some("did you mean `address`?"));
 //! # Ok::<(), String>(())
 //! ```

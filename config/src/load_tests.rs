@@ -38,7 +38,7 @@ fn an_endless_file_is_not_read_to_its_end() {
 fn a_file_that_is_right_is_loaded() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("forebay.toml");
-    let text = "[[listen]]\naddress = '127.0.0.1:8080'\n[[site]]\nhosts = ['*']\nroot = '/'\n";
+    let text = "[[listen]]\naddress = '127.0.0.1:8080'\n[[site]]\nhosts = ['*']\nroot = '/tmp'\n";
     std::fs::write(&path, text).unwrap();
     assert_eq!(load(&path).unwrap().sites.len(), 1);
 }

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::Range;
 
 use crate::model::Config;
+use crate::read::syntax;
 use crate::report::Report;
 use crate::source::Source;
 use crate::values::Wrong;
@@ -32,7 +33,8 @@ pub(crate) struct Located<T> {
 pub(crate) struct Reading<'s> {
     pub(crate) source: &'s Source<'s>,
     pub(crate) resolve: Resolve,
-    syntax: RefCell<Vec<Found>>,
+    /// Each with whether it is a duplicate key.
+    syntax: RefCell<Vec<(bool, Found)>>,
     found: RefCell<Vec<Found>>,
 }
 
@@ -73,15 +75,17 @@ impl<'s> Reading<'s> {
     pub(crate) fn syntax_error(&self, error: &toml::de::Error) {
         let mut syntax = self.syntax.borrow_mut();
         if syntax.len() < SYNTAX_ERRORS_MAX {
-            let span = error.span().unwrap_or(0..0);
-            let (message, hint) = crate::read::syntax::explain(error.message());
-            syntax.push(Found { span, message, hint, of_the_whole: false });
+            // What nests too deep is reported without place.
+            let span = error.span().unwrap_or_else(|| self.source.most_nested_line());
+            let (message, hint) = syntax::explain(error.message(), self.source.quote(&span));
+            let duplicate = error.message() == syntax::DUPLICATE;
+            syntax.push((duplicate, Found { span, message, hint: Some(hint), of_the_whole: false }));
         }
     }
 
     /// The configuration, if nothing was found wrong with it.
     pub(crate) fn finish(self, config: Config) -> Result<Config, Report> {
-        let syntax = self.syntax.into_inner();
+        let syntax = without_echoes(self.source, self.syntax.into_inner());
         let mut found = self.found.into_inner();
         if !syntax.is_empty() {
             let lines: Vec<usize> = syntax.iter().map(|error| self.source.line(error.span.start)).collect();
@@ -99,4 +103,30 @@ impl<'s> Reading<'s> {
         let mistakes = found.into_iter().map(|one| self.source.mistake(one.span, one.message, one.hint)).collect();
         Err(self.source.report(mistakes))
     }
+}
+
+/// Syntax errors without those that follow from another: all but one of a line, and the duplicate keys beneath a
+/// duplicate header.
+fn without_echoes(source: &Source<'_>, mut errors: Vec<(bool, Found)>) -> Vec<Found> {
+    errors.sort_by_key(|(_, error)| error.span.start);
+    let mut kept: Vec<Found> = Vec::new();
+    let mut duplicate_header = None;
+    for (duplicate, error) in errors {
+        let line = source.line(error.span.start);
+        if duplicate && source.is_header(error.span.start) {
+            duplicate_header = Some(line);
+        } else if duplicate && duplicate_header.is_some_and(|header| source.header_line(error.span.start) == header) {
+            continue;
+        }
+        match kept.last_mut() {
+            // What is not closed explains whatever was read within it.
+            Some(last) if source.line(last.span.start) == line => {
+                if error.message.contains("unclosed") {
+                    *last = error;
+                }
+            }
+            _ => kept.push(error),
+        }
+    }
+    kept
 }

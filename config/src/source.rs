@@ -58,6 +58,26 @@ impl<'t> Source<'t> {
         self.line_of(self.floor(offset)).0
     }
 
+    /// The text of a span.
+    pub(crate) fn quote(&self, span: &Range<usize>) -> &'t str {
+        self.text.get(span.clone()).unwrap_or_default()
+    }
+
+    /// The line with the most brackets and dots.
+    pub(crate) fn most_nested_line(&self) -> Range<usize> {
+        let depth = |line: &str| line.bytes().filter(|byte| b".[{".contains(byte)).count();
+        let lines = self.line_starts.iter().map(|start| self.line_of(*start));
+        let (_, start, text) = lines.max_by_key(|(_, _, text)| depth(text)).unwrap_or((1, 0, ""));
+        start..start + text.len()
+    }
+
+    /// Line number (from 1) of the last table header at or before an offset; 0 where there is none.
+    pub(crate) fn header_line(&self, offset: usize) -> usize {
+        let (number, ..) = self.line_of(self.floor(offset));
+        let before = self.line_starts.iter().take(number).rev().zip((1..=number).rev());
+        before.into_iter().find(|(start, _)| self.is_header(**start)).map_or(0, |(_, line)| line)
+    }
+
     /// Whether the line of an offset is a table header, `[…]` or `[[…]]`.
     pub(crate) fn is_header(&self, offset: usize) -> bool {
         self.line_of(self.floor(offset)).2.trim_start().starts_with('[')

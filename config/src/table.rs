@@ -22,12 +22,14 @@ pub(crate) struct Table<'r, 't> {
     pub(crate) span: Range<usize>,
     entries: BTreeMap<String, (Range<usize>, Spanned<DeValue<'t>>)>,
     known: Vec<&'static str>,
+    /// Words that must be there and are not, each with its hint.
+    missing: Vec<(&'static str, String)>,
 }
 
 impl<'r, 't> Table<'r, 't> {
     pub(crate) fn new(reading: &'r Reading<'r>, place: &str, span: Range<usize>, table: DeTable<'t>) -> Self {
         let entries = table.into_iter().map(|(key, value)| (key.get_ref().to_string(), (key.span(), value))).collect();
-        Self { reading, place: place.to_owned(), span, entries, known: Vec::new() }
+        Self { reading, place: place.to_owned(), span, entries, known: Vec::new(), missing: Vec::new() }
     }
 
     /// Takes the value of `word` out.
@@ -42,7 +44,7 @@ impl<'r, 't> Table<'r, 't> {
     pub(crate) fn require(&mut self, word: &'static str, hint: &str) -> Option<Item<'r, 't>> {
         let item = self.take(word);
         if item.is_none() {
-            self.reading.misfit(&self.span, format!("`{word}` is missing in {}", self.place), hint);
+            self.missing.push((word, hint.to_owned()));
         }
         item
     }
@@ -66,15 +68,21 @@ impl<'r, 't> Table<'r, 't> {
         }
     }
 
-    /// Reports what nobody asked for.
-    pub(crate) fn finish(self) {
+    /// Reports what nobody asked for, and what is missing. A word written wrong is not missing as well.
+    pub(crate) fn finish(mut self) {
         for (name, (key, _)) in &self.entries {
             let hint = match values::nearest(name, &self.known) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => {
+                    self.missing.retain(|(word, _)| *word != near);
+                    format!("did you mean `{near}`?")
+                }
                 None => format!("known here: {}", self.known.join(", ")),
             };
             let name: String = name.chars().take(60).collect();
             self.reading.mistake(key, format!("unknown key `{name}` in {}", self.place), hint);
+        }
+        for (word, hint) in self.missing {
+            self.reading.misfit(&self.span, format!("`{word}` is missing in {}", self.place), hint);
         }
     }
 }
@@ -130,7 +138,8 @@ impl<'r, 't> Item<'r, 't> {
     /// A whole number within `range`.
     pub(crate) fn integer(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let Some(number) = self.value.as_integer() else {
-            return self.mistyped("a whole number", format!("write {} = {}", self.word, range.start()));
+            let hint = format!("write a number from {} to {}, without quotes", range.start(), range.end());
+            return self.mistyped("a whole number", hint);
         };
         let value = u64::from_str_radix(number.as_str(), number.radix()).ok().filter(|value| range.contains(value));
         if value.is_none() {
@@ -141,22 +150,26 @@ impl<'r, 't> Item<'r, 't> {
 
     /// A duration within `range`, as `"30s"`.
     pub(crate) fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
-        if let Some(number) = self.value.as_integer() {
-            return self.mistyped("a duration with its unit", format!("write {} = \"{number}s\"", self.word));
+        self.duration_in("s", range)
+    }
+
+    /// A duration within `range`; a bare number was most likely meant in `unit`.
+    pub(crate) fn duration_in(&self, unit: &str, range: RangeInclusive<Duration>) -> Option<Duration> {
+        if !self.value.is_str() {
+            let hint = self.value.as_integer().map_or_else(|| "30s".to_owned(), |number| format!("{number}{unit}"));
+            return self.mistyped("a duration with its unit", format!("write \"{hint}\""));
         }
         self.parsed("30s", |text| values::duration::parse_within(text, &range)).map(|found| found.value)
     }
 
     /// A size in bytes within `range`, as `"256MiB"` or a bare number of bytes.
     pub(crate) fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
-        if let Some(number) = self.value.as_integer() {
-            return self.parsed_integer_size(&number.to_string(), &range);
-        }
-        self.parsed("256MiB", |text| values::size::parse_within(text, &range)).map(|found| found.value)
-    }
-
-    fn parsed_integer_size(&self, number: &str, range: &RangeInclusive<u64>) -> Option<u64> {
-        values::size::parse_within(number, range).map_err(|wrong| self.wrong(wrong)).ok()
+        let text = match &self.value {
+            DeValue::Integer(bytes) => bytes.to_string().replace('_', ""),
+            DeValue::String(text) => text.to_string(),
+            _ => return self.mistyped("a size", "write a number and a unit: \"256MiB\""),
+        };
+        values::size::parse_within(&text, &range).map_err(|wrong| self.wrong(wrong)).ok()
     }
 
     /// The elements of an array, each under the same word.
@@ -209,7 +222,9 @@ impl<'r, 't> Item<'r, 't> {
     pub(crate) fn table(self, place: &str) -> Option<Table<'r, 't>> {
         match self.value {
             DeValue::Table(table) => Some(Table::new(self.reading, place, self.span, table)),
-            DeValue::Array(_) => self.mistyped("a single table", format!("write {place}, once")),
+            DeValue::Array(_) if place.starts_with('[') => {
+                self.mistyped("a single table", format!("write {place}, once"))
+            }
             _ => self.mistyped("a table", format!("write {place}")),
         }
     }

@@ -110,3 +110,21 @@ fn every_case_comes_out_as_it_is_written_down() {
     }
     assert!(differing.is_empty(), "\n{differing}UPDATE_GOLDEN=1 writes these down as they came out");
 }
+
+#[test]
+fn every_expectation_belongs_to_one_case() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut stems: Vec<PathBuf> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension != "toml"))
+        .map(|path| path.with_extension("toml"))
+        .collect();
+    stems.sort();
+    for pair in stems.windows(2) {
+        assert_ne!(pair[0], pair[1], "both .resolved and .errors");
+    }
+    for case in stems {
+        assert!(case.exists(), "{} is gone", case.display());
+    }
+}

@@ -31,7 +31,9 @@ pub(crate) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Wrong> 
         return Err(Wrong::new(format!("{} holds no certificate", shown(path)), hint));
     };
     if let Err(error) = ParsedCertificate::try_from(leaf) {
-        let message = format!("the first certificate of {} is not valid X.509: {error}", shown(path));
+        let error = error.to_string();
+        let reason = error.trim_start_matches("invalid peer certificate: ");
+        let message = format!("the first certificate of {} is not valid X.509: {reason}", shown(path));
         return Err(Wrong::new(message, "see it with: openssl x509 -text -in FILE"));
     }
     Ok(chain)
@@ -55,7 +57,9 @@ pub(crate) fn key(path: &Path) -> Result<Arc<dyn SigningKey>, Wrong> {
         Err(error) => return Err(not_pem(path, &error)),
     };
     ring::sign::any_supported_type(&key).map_err(|error| {
-        let message = format!("the key of {} cannot be used: {error}", shown(path));
+        let error = error.to_string();
+        let message =
+            format!("the key of {} cannot be used: {}", shown(path), error.trim_start_matches("unexpected error: "));
         Wrong::new(message, "use RSA of 2048 bits or more, ECDSA (P-256, P-384) or Ed25519")
     })
 }
@@ -86,7 +90,12 @@ fn holds(pem: &[u8], label: &str) -> bool {
 }
 
 fn not_pem(path: &Path, error: &PemError) -> Wrong {
-    Wrong::new(format!("{} is not valid PEM: {error}", shown(path)), "see that it was copied as a whole")
+    let reason = match error {
+        PemError::MissingSectionEnd { .. } => "a -----BEGIN line has no -----END line".to_owned(),
+        PemError::IllegalSectionStart { .. } => "a -----BEGIN line is malformed".to_owned(),
+        other => other.to_string(),
+    };
+    Wrong::new(format!("{} is not valid PEM: {reason}", shown(path)), "see that it was copied as a whole")
 }
 
 fn shown(path: &Path) -> String {

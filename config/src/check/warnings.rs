@@ -1,10 +1,12 @@
 //! What is allowed and most likely not meant.
 
 use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
+use x509_parser::time::ASN1Time;
 
 use super::certificate;
 use crate::model::{CertificateFiles, Config, HostPattern, ProxyProtocol, Site};
@@ -18,6 +20,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     listeners(config, &mut found);
     upstreams(config, &mut found);
+    served_secrets(config, &mut found);
     let tls = config.listen.iter().any(|listen| listen.tls);
     for site in &config.sites {
         let name = site.hosts.first().map(host_pattern::show).unwrap_or_default();
@@ -69,16 +72,34 @@ fn certificates(site: &Site, files: &CertificateFiles, name: &str, found: &mut V
     let Ok(chain) = certificate::chain(&files.certificate) else { return };
     let Some(leaf) = chain.first() else { return };
     if let Ok((_, parsed)) = x509_parser::parse_x509_certificate(leaf) {
-        let now = x509_parser::time::ASN1Time::now();
+        let now = ASN1Time::now();
         let validity = parsed.validity();
         if validity.not_after < now {
-            found.push(format!("site {name}: the certificate expired on {}", validity.not_after));
+            found.push(format!("site {name}: the certificate expired on {}", shown(validity.not_after)));
         } else if validity.not_before > now {
-            found.push(format!("site {name}: the certificate is not valid before {}", validity.not_before));
+            found.push(format!("site {name}: the certificate is not valid before {}", shown(validity.not_before)));
         }
     }
     for pattern in site.hosts.iter().filter(|pattern| !covers(leaf, pattern)) {
         found.push(format!("site {name}: the certificate is not for {}", host_pattern::show(pattern)));
+    }
+}
+
+/// A time of a certificate as logs write it.
+fn shown(time: ASN1Time) -> String {
+    match u64::try_from(time.timestamp()) {
+        Ok(seconds) => humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string(),
+        Err(_) => time.to_string(),
+    }
+}
+
+/// What must stay secret and would be served all the same.
+fn served_secrets(config: &Config, found: &mut Vec<String>) {
+    let keys = config.sites.iter().filter_map(|site| site.certificate.as_ref()).map(|files| &files.key);
+    for secret in std::iter::once(&config.server.state_dir).chain(keys) {
+        for root in config.sites.iter().filter_map(|site| site.root.as_ref()).filter(|root| secret.starts_with(root)) {
+            found.push(format!("{} lies beneath the root {} and could be served", secret.display(), root.display()));
+        }
     }
 }
 

@@ -3,6 +3,15 @@
 //! An anonymous page of WordPress says nothing of its freshness, sets no cookie and is the same for everybody. All else
 //! is told apart by what stands in the request: a cookie that was given out at login, with a comment or with the first
 //! thing in a cart, a path of the administration, a parameter of a preview. Each list says why its items are in it.
+//!
+//! Not in them, on purpose:
+//!
+//! - `PHPSESSID`: plugins give it to everybody. A site whose session means something adds it with
+//!   `extra_bypass_cookies`.
+//! - Paths beneath the subdirectories of a multisite (`/shop/wp-admin/`): who is logged in has the cookie there too, and
+//!   WordPress forbids storing its administration and login form. `extra_bypass_paths` takes them.
+//! - Searches: they are stored for a minute, so that one word in the news does not become a thousand queries.
+//! - `Authorization` and methods other than GET and HEAD: no preset is needed for these to pass.
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ pub(super) fn read(table: Option<Table<'_, '_>>, listeners: &Listeners, reading:
     let mut table = table.unwrap_or_else(|| absent(reading, "[admin]"));
     let off = table.take("off").and_then(|item| item.boolean()).unwrap_or(false);
     let address = table.take("address").and_then(|item| item.parsed("127.0.0.1:6081", address::listen));
-    let place = address.as_ref().map_or_else(|| table.span.clone(), |found| found.span.clone());
+    let place = address.as_ref().map(|found| found.span.clone());
     table.finish();
     let address = address.map_or_else(|| SocketAddr::from(DEFAULT), |found| found.value);
     if off {
@@ -28,7 +28,9 @@ pub(super) fn read(table: Option<Table<'_, '_>>, listeners: &Listeners, reading:
             reading.source.line(public.span.start),
             public.value
         );
-        reading.misfit(&place, format!("the admin address {address} is a public one"), hint);
+        // Where no address is given it is the listener that stands on the default one.
+        let place = place.as_ref().unwrap_or(&public.span);
+        reading.misfit(place, format!("the admin address {address} is a public one"), hint);
     }
     Some(Admin { address })
 }

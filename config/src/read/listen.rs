@@ -26,10 +26,7 @@ pub(super) fn read(root: &mut Table<'_, '_>) -> Listeners {
     let mut listeners = Listeners { list: Vec::new(), addresses: Vec::new(), tls: None };
     let hint = "say where to listen: [[listen]] and beneath it address = \"0.0.0.0:80\"";
     let reading = root.reading;
-    let Some(item) = root.take("listen") else {
-        reading.misfit(&reading.source.end(), "there is no [[listen]]", hint);
-        return listeners;
-    };
+    let Some(item) = root.require("listen", hint) else { return listeners };
     let span = item.span.clone();
     let one_by_mistake = item.is_table();
     let tables = item.tables("[[listen]]");

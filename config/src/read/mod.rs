@@ -39,7 +39,7 @@ const LIFETIME: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(
 
 /// The file as a whole.
 pub(crate) fn config(reading: &Reading<'_>, root: Spanned<DeTable<'_>>) -> Config {
-    let mut table = Table::new(reading, "the file", 0..0, root.into_inner());
+    let mut table = Table::new(reading, "the file", reading.source.end(), root.into_inner());
     let server = server::read(table.take("server").and_then(|item| item.table("[server]")), reading);
     let listeners = listen::read(&mut table);
     let admin = admin::read(table.take("admin").and_then(|item| item.table("[admin]")), &listeners, reading);

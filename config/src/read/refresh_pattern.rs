@@ -28,7 +28,7 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Option<RefreshPattern> {
         .and_then(|item| item.parsed("\\\\.css$", regular_expression::parse));
     let ignore_case = table.take("ignore_case").and_then(|item| item.boolean()).unwrap_or(false);
     let hint = "write it as in Squid: min = \"30m\", percent = 20, max = \"60h\"";
-    let mut duration = |word| table.require(word, hint).and_then(|item| item.duration(LIFETIME));
+    let mut duration = |word| table.require(word, hint).and_then(|item| item.duration_in("m", LIFETIME));
     let min = duration("min");
     let max = duration("max");
     let percent = table

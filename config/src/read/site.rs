@@ -21,10 +21,7 @@ const COMPRESS_MIN_MAX: u64 = 1 << 30;
 pub(super) fn read(root: &mut Table<'_, '_>, pools: &Pools, tls: Option<&Range<usize>>) -> Vec<Site> {
     const HINT: &str = "say what to serve: [[site]] and beneath it hosts = [\"www.example.com\"] and upstream = \"…\"";
     let reading = root.reading;
-    let Some(item) = root.take("site") else {
-        reading.misfit(&reading.source.end(), "there is no [[site]]", HINT);
-        return Vec::new();
-    };
+    let Some(item) = root.require("site", HINT) else { return Vec::new() };
     let span = item.span.clone();
     let one_by_mistake = item.is_table();
     let tables = item.tables("[[site]]");

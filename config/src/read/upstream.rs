@@ -120,7 +120,7 @@ fn servers(table: &mut Table<'_, '_>, reading: &Reading<'_>) -> Vec<UpstreamServ
 fn server(item: Item<'_, '_>, seen: &mut Vec<String>) -> Option<UpstreamServer> {
     let reading = item.reading;
     let (found, weight) = if item.is_table() {
-        let mut table = item.table("servers")?;
+        let mut table = item.table("an entry of `servers`")?;
         let found = table
             .require("address", "write { address = \"192.168.0.100:80\" }")
             .and_then(|item| item.parsed("192.168.0.100:80", with_text));
@@ -128,7 +128,7 @@ fn server(item: Item<'_, '_>, seen: &mut Vec<String>) -> Option<UpstreamServer> 
         table.finish();
         (found, weight)
     } else {
-        (item.parsed("192.168.0.100:80", with_text), 1)
+        (item.element("192.168.0.100:80", with_text), 1)
     };
     let Located { value: (text, host, port), span } = found?;
     if seen.contains(&text) {

@@ -46,7 +46,8 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// What other programs call a word of ours.
-const SYNONYMS: [(&str, &str); 16] = [
+const SYNONYMS: [(&str, &str); 17] = [
+    ("regex", "pattern"),
     ("server_name", "hosts"),
     ("domain", "hosts"),
     ("domains", "hosts"),
@@ -76,12 +77,22 @@ pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     if let Some(found) = known.iter().find(|ours| Some(**ours) == synonym) {
         return Some(found);
     }
-    known
-        .iter()
-        .map(|candidate| (strsim::osa_distance(&folded, &candidate.to_ascii_lowercase().replace('-', "_")), *candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(folded.len()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+    let near = |candidate: &&'k str| {
+        let candidate = candidate.to_ascii_lowercase().replace('-', "_");
+        let distance = strsim::osa_distance(&folded, &candidate);
+        let shorter = candidate.len().min(folded.len());
+        // Between words of two letters every one is near every other: these have to begin alike.
+        let alike = shorter > 2 || folded.chars().next() == candidate.chars().next();
+        (alike && distance <= 1 + shorter / 4).then_some(distance)
+    };
+    let mut found: Vec<(usize, &str)> = known.iter().filter_map(|word| Some((near(word)?, *word))).collect();
+    found.sort_by_key(|(distance, _)| *distance);
+    match found.as_slice() {
+        // "of" is as near to "on" as it is to "off".
+        [(first, _), (second, _), ..] if first == second && folded.len() <= 2 => None,
+        [(_, word), ..] => Some(word),
+        [] => None,
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +105,7 @@ mod tests {
         assert_eq!(nearest("upstrem", &known), Some("upstream"));
         assert_eq!(nearest("Upstream", &known), Some("upstream"));
         assert_eq!(nearest("host", &known), Some("hosts"));
+        assert_eq!(nearest("app", &["ap", "api_v2"]), Some("ap"));
         assert_eq!(nearest("set-cookie", &known), Some("set_cookie"));
     }
 
@@ -105,6 +117,8 @@ mod tests {
     #[test]
     fn nothing_is_near_a_word_of_another_meaning() {
         assert_eq!(nearest("banana", &["hosts", "upstream", "root"]), None);
+        assert_eq!(nearest("no", &["on", "off"]), None);
+        assert_eq!(nearest("of", &["on", "off"]), None);
         assert_eq!(nearest(&"hosts".repeat(1000), &["hosts"]), None);
     }
 

@@ -20,9 +20,16 @@ pub(crate) fn absolute(text: &str) -> Result<PathBuf, Wrong> {
     Err(Wrong::new(format!("{} is not an absolute path", quoted(text)), hint))
 }
 
-/// An absolute path of a directory that exists.
+/// An absolute path of a directory that exists and may be served.
 pub(crate) fn directory(text: &str) -> Result<PathBuf, Wrong> {
     let path = absolute(text)?;
+    match path.canonicalize() {
+        Ok(canonical) if canonical == Path::new("/") => {
+            let hint = "name the directory of the site's files: \"/var/www/html\"";
+            return Err(Wrong::new(format!("{} is the whole machine", quoted(text)), hint));
+        }
+        _ => {}
+    }
     match path.metadata() {
         Ok(found) if found.is_dir() => Ok(path),
         Ok(_) => Err(Wrong::new(format!("{} is not a directory", quoted(text)), "name the directory it is in")),
@@ -107,6 +114,9 @@ mod tests {
         let path = directory.path().join("f");
         std::fs::write(&path, "").unwrap();
         assert!(super::directory(path.to_str().unwrap()).is_err());
+        assert!(super::directory(directory.path().to_str().unwrap()).is_ok());
+        assert!(super::directory("/").is_err());
+        assert!(super::directory("/tmp/..").is_err());
         assert!(file(path.to_str().unwrap()).is_ok());
         assert!(file(directory.path().to_str().unwrap()).is_err());
         assert!(file_to_write(directory.path().to_str().unwrap()).is_err());

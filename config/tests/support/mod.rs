@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 /// Certificates and keys (`www`, `wildcard`, `expired`, `future`), what is wrong as one, and a document root.
 pub(crate) fn directory() -> TempDir {
-    let directory = tempfile::Builder::new().prefix("forebay").tempdir().unwrap();
+    // Beneath /tmp whatever TMPDIR says: underlines and columns depend on the length of the path.
+    let directory = tempfile::Builder::new().prefix("forebay").tempdir_in("/tmp").unwrap();
     let at = directory.path();
     fs::create_dir(at.join("www")).unwrap();
     pair(at, "www", &["www.example.com", "example.com"], (2020, 2090));
