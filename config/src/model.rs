@@ -131,7 +131,7 @@ pub struct Limits {
     pub send_rate_floor: u64,
     /// How long a reader may stay beneath the floor before the connection is closed. Default 30 s.
     pub send_grace: Duration,
-    /// Request target, bytes. Default 8 KiB (414 above it).
+    /// Request target, bytes. Default 8 KiB, or `head_size` where that is less (414 above it).
     pub target_size: usize,
     /// Request line and all field lines together, bytes. Default 32 KiB (431 above it).
     pub head_size: usize,
@@ -148,7 +148,7 @@ pub struct Limits {
 pub struct MemoryTier {
     /// Bytes for stored responses: fields, content and overhead. Default 256 MiB.
     pub size: u64,
-    /// Largest stored response, bytes. Default 8 MiB; at most `size` / 4.
+    /// Largest stored response, bytes. Default 8 MiB, or `size` / 4 where that is less; at most `size` / 4.
     pub max_object: u64,
 }
 

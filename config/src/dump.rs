@@ -1,0 +1,278 @@
+//! The model back into text: `forebay check --dump`, like `nginx -T`.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::model::{CacheRules, Config, Limits, Listen, LogTarget, RefreshPattern, Route, Site, Upstream};
+use crate::read::{BALANCE, FORMATS, PRESETS, PROXY_PROTOCOL, SET_COOKIE};
+use crate::values::coding::CODINGS;
+use crate::values::{choice, duration, host_pattern, size};
+
+impl Config {
+    /// The configuration as TOML, every default written out. It parses to the same `Config` again, as long as host names
+    /// resolve to the same addresses.
+    ///
+    /// The rules a preset filled in are written out as well; a route has those of its rules that differ from its site's.
+    pub fn to_toml(&self) -> String {
+        let mut out = Text::default();
+        out.header("[server]");
+        out.word("threads", self.server.threads);
+        out.string("state_dir", &self.server.state_dir.to_string_lossy());
+        if let Some(user) = &self.server.user {
+            out.string("user", user);
+        }
+        out.duration("drain", self.server.drain);
+        out.list("trusted_proxies", self.server.trusted_proxies.iter().map(ToString::to_string));
+        for listen in &self.listen {
+            write_listen(listen, &mut out);
+        }
+        out.header("[admin]");
+        match &self.admin {
+            Some(admin) => out.string("address", &admin.address.to_string()),
+            None => out.word("off", true),
+        }
+        out.header("[log]");
+        out.string("format", choice::word(self.log.format, &FORMATS));
+        out.string(
+            "path",
+            &match &self.log.target {
+                LogTarget::Off => "off".into(),
+                LogTarget::Stdout => "-".into(),
+                LogTarget::File(path) => path.to_string_lossy(),
+            },
+        );
+        out.string("level", &self.log.level);
+        write_limits(&self.limits, &mut out);
+        out.header("[cache.memory]");
+        out.size("size", self.memory.size);
+        out.size("max_object", self.memory.max_object);
+        for upstream in &self.upstreams {
+            write_upstream(upstream, &mut out);
+        }
+        for site in &self.sites {
+            self.write_site(site, &mut out);
+        }
+        out.0
+    }
+
+    fn write_site(&self, site: &Site, out: &mut Text) {
+        out.header("[[site]]");
+        out.list("hosts", site.hosts.iter().map(host_pattern::show));
+        if let Some(files) = &site.certificate {
+            out.string("certificate", &files.certificate.to_string_lossy());
+            out.string("key", &files.key.to_string_lossy());
+        }
+        self.write_upstream_name(site.upstream, out);
+        if let Some(root) = &site.root {
+            out.string("root", &root.to_string_lossy());
+        }
+        out.list("index", site.index.iter().cloned());
+        if let Some(preset) = site.preset {
+            out.string("preset", choice::word(preset, &PRESETS));
+        }
+        out.list("compress", site.compress.iter().map(|coding| choice::word(*coding, &CODINGS).to_owned()));
+        out.size("compress_min", site.compress_min);
+        write_rules(&site.cache, None, out);
+        for route in &site.routes {
+            self.write_route(route, site, out);
+        }
+    }
+
+    fn write_route(&self, route: &Route, site: &Site, out: &mut Text) {
+        out.header("[[site.route]]");
+        out.string("path", &route.path);
+        if route.upstream != site.upstream {
+            self.write_upstream_name(route.upstream, out);
+        }
+        out.word("offload", route.offload);
+        write_rules(&route.cache, Some(&site.cache), out);
+    }
+
+    fn write_upstream_name(&self, index: Option<usize>, out: &mut Text) {
+        if let Some(upstream) = index.and_then(|index| self.upstreams.get(index)) {
+            out.string("upstream", &upstream.name);
+        }
+    }
+}
+
+fn write_listen(listen: &Listen, out: &mut Text) {
+    out.header("[[listen]]");
+    out.string("address", &listen.address.to_string());
+    out.word("tls", listen.tls);
+    out.word("http2", listen.http2);
+    out.string("proxy_protocol", choice::word(listen.proxy_protocol, &PROXY_PROTOCOL));
+    out.list("proxy_from", listen.proxy_from.iter().map(ToString::to_string));
+}
+
+fn write_limits(limits: &Limits, out: &mut Text) {
+    out.header("[limits]");
+    out.word("connections", limits.connections);
+    out.duration("head_timeout", limits.head_timeout);
+    out.duration("handshake_timeout", limits.handshake_timeout);
+    out.duration("keepalive_timeout", limits.keepalive_timeout);
+    out.duration("body_timeout", limits.body_timeout);
+    out.size("send_rate_floor", limits.send_rate_floor);
+    out.duration("send_grace", limits.send_grace);
+    out.size("target_size", limits.target_size as u64);
+    out.size("head_size", limits.head_size as u64);
+    out.word("fields", limits.fields);
+    out.size("body_size", limits.body_size);
+    out.word("h2_streams", limits.h2_streams);
+}
+
+fn write_upstream(upstream: &Upstream, out: &mut Text) {
+    out.header("[[upstream]]");
+    out.string("name", &upstream.name);
+    out.string("balance", choice::word(upstream.balance, &BALANCE));
+    out.word("keepalive", upstream.keepalive);
+    let servers = upstream.servers.iter();
+    out.array(
+        "servers",
+        servers.map(|server| format!("{{ address = {}, weight = {} }}", quote(&server.address), server.weight)),
+    );
+    out.duration("connect_timeout", upstream.connect_timeout);
+    out.duration("read_timeout", upstream.read_timeout);
+    out.duration("write_timeout", upstream.write_timeout);
+}
+
+/// The rules that differ from `base`; all of them where there is none.
+fn write_rules(rules: &CacheRules, base: Option<&CacheRules>, out: &mut Text) {
+    let differs = |same: fn(&CacheRules, &CacheRules) -> bool| base.is_none_or(|base| !same(rules, base));
+    if differs(|a, b| a.enabled == b.enabled) {
+        out.string("cache", if rules.enabled { "on" } else { "off" });
+    }
+    if differs(|a, b| a.set_cookie == b.set_cookie) {
+        out.string("set_cookie", choice::word(rules.set_cookie, &SET_COOKIE));
+    }
+    if differs(|a, b| a.bypass_cookies == b.bypass_cookies) {
+        out.list("bypass_cookies", rules.bypass_cookies.iter().cloned());
+    }
+    if differs(|a, b| a.bypass_paths == b.bypass_paths) {
+        out.list("bypass_paths", rules.bypass_paths.iter().cloned());
+    }
+    if differs(|a, b| a.bypass_params == b.bypass_params) {
+        out.list("bypass_params", rules.bypass_params.iter().cloned());
+    }
+    if differs(|a, b| a.ignore_params == b.ignore_params) {
+        out.list("ignore_params", rules.ignore_params.iter().cloned());
+    }
+    if differs(|a, b| a.sort_query == b.sort_query) {
+        out.word("sort_query", rules.sort_query);
+    }
+    if differs(|a, b| a.drop_cookies == b.drop_cookies) {
+        out.word("drop_cookies", rules.drop_cookies);
+    }
+    if differs(|a, b| a.lifetimes == b.lifetimes) {
+        let entries = rules.lifetimes.iter();
+        let entries = entries.map(|(status, lifetime)| format!("\"{status}\" = {}", quote(&duration::show(*lifetime))));
+        let entries = entries.collect::<Vec<_>>().join(", ");
+        out.word("lifetimes", if entries.is_empty() { "{}".to_owned() } else { format!("{{ {entries} }}") });
+    }
+    if differs(|a, b| a.max_lifetime == b.max_lifetime) {
+        match rules.max_lifetime {
+            Some(lifetime) => out.duration("max_lifetime", lifetime),
+            None => out.string("max_lifetime", "none"),
+        }
+    }
+    if differs(|a, b| a.stale_while_revalidate == b.stale_while_revalidate) {
+        out.duration("stale_while_revalidate", rules.stale_while_revalidate);
+    }
+    if differs(|a, b| a.stale_if_error == b.stale_if_error) {
+        out.duration("stale_if_error", rules.stale_if_error);
+    }
+    if differs(|a, b| a.refresh_patterns == b.refresh_patterns) {
+        out.array("refresh_pattern", rules.refresh_patterns.iter().map(refresh_pattern));
+    }
+}
+
+fn refresh_pattern(rule: &RefreshPattern) -> String {
+    format!(
+        "{{ pattern = {}, ignore_case = {}, min = {}, percent = {}, max = {} }}",
+        quote(&rule.pattern),
+        rule.ignore_case,
+        quote(&duration::show(rule.min)),
+        rule.percent,
+        quote(&duration::show(rule.max)),
+    )
+}
+
+/// A string in the quotes it needs.
+fn quote(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// The text so far.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    /// Widest line of a list of names.
+    const WIDTH: usize = 100;
+
+    fn header(&mut self, header: &str) {
+        if !self.0.is_empty() {
+            self.0.push('\n');
+        }
+        self.line(header);
+    }
+
+    fn word(&mut self, word: &str, value: impl std::fmt::Display) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, "{word} = {value}");
+    }
+
+    fn string(&mut self, word: &str, value: &str) {
+        self.word(word, quote(value));
+    }
+
+    fn duration(&mut self, word: &str, value: Duration) {
+        self.string(word, &duration::show(value));
+    }
+
+    fn size(&mut self, word: &str, value: u64) {
+        self.string(word, &size::show(value));
+    }
+
+    /// An array with an element on each line.
+    fn array(&mut self, word: &str, elements: impl Iterator<Item = String>) {
+        let elements: Vec<String> = elements.map(|element| format!("  {element},")).collect();
+        self.lines(word, &elements);
+    }
+
+    /// An array of strings, as many on a line as there is room for.
+    fn list(&mut self, word: &str, elements: impl Iterator<Item = String>) {
+        let quoted: Vec<String> = elements.map(|element| quote(&element)).collect();
+        let flat = quoted.join(", ");
+        if word.len() + flat.len() <= Self::WIDTH {
+            return self.word(word, format!("[{flat}]"));
+        }
+        let mut lines: Vec<String> = Vec::new();
+        for element in quoted {
+            match lines.last_mut() {
+                Some(line) if line.len() + element.len() < Self::WIDTH => {
+                    line.push(' ');
+                    line.push_str(&element);
+                    line.push(',');
+                }
+                _ => lines.push(format!("  {element},")),
+            }
+        }
+        self.lines(word, &lines);
+    }
+
+    fn lines(&mut self, word: &str, lines: &[String]) {
+        if lines.is_empty() {
+            return self.word(word, "[]");
+        }
+        self.word(word, "[");
+        for line in lines {
+            self.line(line);
+        }
+        self.line("]");
+    }
+
+    fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+}

@@ -1,0 +1,29 @@
+//! Presets: the cache rules a site starts from.
+
+mod wordpress;
+
+use std::time::Duration;
+
+use crate::model::{CacheRules, Preset, SetCookie};
+
+/// The rules before the site's own words.
+pub(crate) fn cache_rules(preset: Option<Preset>) -> CacheRules {
+    match preset {
+        None => CacheRules {
+            enabled: true,
+            set_cookie: SetCookie::Refuse,
+            bypass_cookies: Vec::new(),
+            bypass_paths: Vec::new(),
+            bypass_params: Vec::new(),
+            ignore_params: Vec::new(),
+            sort_query: false,
+            drop_cookies: false,
+            lifetimes: Vec::new(),
+            max_lifetime: None,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            refresh_patterns: Vec::new(),
+        },
+        Some(Preset::WordPress) => wordpress::cache_rules(),
+    }
+}

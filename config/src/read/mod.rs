@@ -1,0 +1,71 @@
+//! Raw tables into the model: one file for each table.
+//!
+//! Each reader takes its words out of a [`Table`], gives every absent one its default and reports what is wrong. To go
+//! on after a mistake it fills in any value of the type: the configuration is thrown away when there was one.
+
+mod admin;
+mod cache_rules;
+mod limits;
+mod listen;
+mod log;
+mod memory;
+mod refresh_pattern;
+mod route;
+mod server;
+mod site;
+pub(crate) mod syntax;
+mod upstream;
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+pub(crate) use cache_rules::SET_COOKIE;
+pub(crate) use listen::PROXY_PROTOCOL;
+pub(crate) use log::FORMATS;
+pub(crate) use site::PRESETS;
+pub(crate) use upstream::BALANCE;
+
+use crate::model::{Config, MemoryTier};
+use crate::reading::Reading;
+use crate::table::Table;
+
+/// Timeouts: long enough to be kept, short enough that nothing waits for ever.
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
+/// Freshness lifetimes. Squid's ceiling, and that of RFC 9111's times in practice: a year.
+const LIFETIME: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(365 * 86_400);
+
+/// The file as a whole.
+pub(crate) fn config(reading: &Reading<'_>, root: Spanned<DeTable<'_>>) -> Config {
+    let mut table = Table::new(reading, "the file", reading.source.end(), root.into_inner());
+    let server = server::read(table.take("server").and_then(|item| item.table("[server]")), reading);
+    let listeners = listen::read(&mut table);
+    let admin = admin::read(table.take("admin").and_then(|item| item.table("[admin]")), &listeners, reading);
+    let log = log::read(table.take("log").and_then(|item| item.table("[log]")), reading);
+    let limits = limits::read(table.take("limits").and_then(|item| item.table("[limits]")), reading);
+    let memory = cache(&mut table, reading);
+    let pools = upstream::read(&mut table);
+    let sites = site::read(&mut table, &pools, listeners.tls.as_ref());
+    table.unsupported("icp", "[icp]", "remove the table; siblings are not asked before the origin yet");
+    table.unsupported("tcp", "[[tcp]]", "remove the table; this version forwards HTTP alone");
+    table.finish();
+    Config { server, listen: listeners.list, admin, log, limits, memory, upstreams: pools.list, sites }
+}
+
+/// `[cache]`, the parent of the tiers.
+fn cache(root: &mut Table<'_, '_>, reading: &Reading<'_>) -> MemoryTier {
+    let Some(mut table) = root.take("cache").and_then(|item| item.table("[cache]")) else {
+        return memory::read(None, reading);
+    };
+    let tier = memory::read(table.take("memory").and_then(|item| item.table("[cache.memory]")), reading);
+    table.unsupported("disk", "[cache.disk]", "remove the table; stored responses are kept in memory");
+    table.finish();
+    tier
+}
+
+/// A table that is not in the file, to read the defaults from.
+fn absent<'r, 't>(reading: &'r Reading<'r>, place: &str) -> Table<'r, 't> {
+    Table::new(reading, place, 0..0, DeTable::new())
+}

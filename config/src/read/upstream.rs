@@ -1,0 +1,164 @@
+//! `[[upstream]]`
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::TIMEOUT;
+use crate::model::{Balance, Upstream, UpstreamServer};
+use crate::reading::{Located, Reading};
+use crate::table::{Item, Table};
+use crate::values::{Wrong, address, choice, nearest, quoted, upstream_name};
+
+/// The words of `balance`.
+pub(crate) const BALANCE: [(&str, Balance); 1] = [("round-robin", Balance::RoundRobin)];
+
+/// Words of `balance` that a later version has.
+const BALANCE_LATER: [&str; 4] = ["least-connections", "random-two", "hash-uri", "hash-client"];
+
+/// Longest wait for an AP server: reports and imports take their time.
+const READ_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Every upstream, and where its name stands.
+pub(super) struct Pools {
+    pub(super) list: Vec<Upstream>,
+    names: Vec<Option<Located<String>>>,
+}
+
+impl Pools {
+    /// The upstream that the value of `item` names.
+    pub(super) fn find(&self, item: &Item<'_, '_>) -> Option<usize> {
+        let name = item.parsed("ap", |text| Ok(text.to_owned()))?;
+        let found = self.names.iter().position(|known| known.as_ref().is_some_and(|known| known.value == name.value));
+        // With a pool whose own name is missing or wrong it is that name which has to be put right.
+        if found.is_none() && self.names.iter().all(Option::is_some) {
+            let known: Vec<&str> = self.names.iter().flatten().map(|known| known.value.as_str()).collect();
+            let hint = match nearest(&name.value, &known) {
+                Some(near) => format!("did you mean {}?", quoted(near)),
+                None if known.is_empty() => "there is no [[upstream]]: add one with this name".to_owned(),
+                None => format!("known: {}", known.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")),
+            };
+            let message = format!("`{}`: there is no upstream {}", item.word, quoted(&name.value));
+            item.reading.misfit(&name.span, message, hint);
+        }
+        found
+    }
+}
+
+pub(super) fn read(root: &mut Table<'_, '_>) -> Pools {
+    let mut pools = Pools { list: Vec::new(), names: Vec::new() };
+    let Some(item) = root.take("upstream") else { return pools };
+    if item.is_table() {
+        // Its name is lost with it: no site that uses it is to blame.
+        pools.names.push(None);
+    }
+    for table in item.tables("[[upstream]]") {
+        one(table, &mut pools);
+    }
+    pools
+}
+
+fn one(mut table: Table<'_, '_>, pools: &mut Pools) {
+    let reading = table.reading;
+    let name = table
+        .require("name", "sites call it by its name: name = \"ap\"")
+        .and_then(|item| item.parsed("ap", upstream_name::parse));
+    if let Some(name) = &name
+        && let Some(twin) = pools.names.iter().flatten().find(|known| known.value == name.value)
+    {
+        let hint = format!("line {} has an upstream of this name already", reading.source.line(twin.span.start));
+        reading.mistake(&name.span, format!("`name`: there are two upstreams {}", quoted(&name.value)), hint);
+    }
+    let balance = table
+        .take("balance")
+        .and_then(|item| item.parsed("round-robin", parse_balance))
+        .map_or(Balance::RoundRobin, |found| found.value);
+    let keepalive = table.take("keepalive").and_then(|item| item.boolean()).unwrap_or(false);
+    let servers = servers(&mut table, reading);
+    let mut timeout = |word, most, default| {
+        let range = *TIMEOUT.start()..=most;
+        table.take(word).and_then(|item| item.duration(range)).unwrap_or_else(|| Duration::from_secs(default))
+    };
+    let connect_timeout = timeout("connect_timeout", *TIMEOUT.end(), 5);
+    let read_timeout = timeout("read_timeout", READ_TIMEOUT_MAX, 60);
+    let write_timeout = timeout("write_timeout", *TIMEOUT.end(), 60);
+    table.unsupported("health", "`health`", "remove it; a server that cannot be connected to is skipped");
+    table.unsupported("sticky", "`sticky`", "remove it; keep sessions in a store that all servers share");
+    table.finish();
+    let text = name.as_ref().map(|name| name.value.clone()).unwrap_or_default();
+    pools.names.push(name);
+    pools.list.push(Upstream { name: text, balance, keepalive, servers, connect_timeout, read_timeout, write_timeout });
+}
+
+fn parse_balance(text: &str) -> Result<Balance, Wrong> {
+    if BALANCE_LATER.contains(&text) {
+        let message = format!("{} is not supported by this version", quoted(text));
+        return Err(Wrong::new(message, "write \"round-robin\", with a weight for each server"));
+    }
+    choice::parse(text, &BALANCE)
+}
+
+fn servers(table: &mut Table<'_, '_>, reading: &Reading<'_>) -> Vec<UpstreamServer> {
+    const HINT: &str = "name at least one: servers = [{ address = \"192.168.0.100:80\" }]";
+    let Some(item) = table.require("servers", HINT) else { return Vec::new() };
+    let span = item.span.clone();
+    let Some(items) = item.array("{ address = \"192.168.0.100:80\" }") else { return Vec::new() };
+    if items.is_empty() {
+        reading.mistake(&span, "`servers` is empty", HINT);
+        return Vec::new();
+    }
+    let count = items.len();
+    let mut seen: Vec<String> = Vec::new();
+    let servers: Vec<UpstreamServer> = items.into_iter().filter_map(|item| server(item, &mut seen)).collect();
+    if servers.len() == count && servers.iter().all(|server| server.weight == 0) {
+        reading.mistake(&span, "every server has weight 0", "give at least one a weight of 1 or more");
+    }
+    servers
+}
+
+/// `{ address = "…", weight = 2 }`, or the address alone.
+fn server(item: Item<'_, '_>, seen: &mut Vec<String>) -> Option<UpstreamServer> {
+    let reading = item.reading;
+    let (found, weight) = if item.is_table() {
+        let mut table = item.table("an entry of `servers`")?;
+        let found = table
+            .require("address", "write { address = \"192.168.0.100:80\" }")
+            .and_then(|item| item.parsed("192.168.0.100:80", with_text));
+        let weight = table.take("weight").and_then(|item| item.integer(0..=1000)).unwrap_or(1);
+        table.finish();
+        (found, weight)
+    } else {
+        (item.element("192.168.0.100:80", with_text), 1)
+    };
+    let Located { value: (text, host, port), span } = found?;
+    if seen.contains(&text) {
+        let hint = "name it once, with weight = 2 for twice the requests";
+        reading.mistake(&span, format!("the server {} is listed twice", quoted(&text)), hint);
+    }
+    seen.push(text.clone());
+    let resolved = resolve(reading, &host, port, &span)?;
+    Some(UpstreamServer { address: text, resolved, weight: u32::try_from(weight).unwrap_or(1) })
+}
+
+fn with_text(text: &str) -> Result<(String, String, u16), Wrong> {
+    address::host_port(text).map(|(host, port)| (text.to_owned(), host, port))
+}
+
+fn resolve(reading: &Reading<'_>, host: &str, port: u16, span: &Range<usize>) -> Option<Vec<SocketAddr>> {
+    let reason = match (reading.resolve)(host, port) {
+        Ok(found) if !found.is_empty() => {
+            let mut addresses: Vec<SocketAddr> = Vec::new();
+            for address in found {
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+            return Some(addresses);
+        }
+        Ok(_) => "it has no address".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let hint = "see the name and this machine's resolver (getent hosts), or write the address";
+    reading.mistake(span, format!("the host {} does not resolve: {reason}", quoted(host)), hint);
+    None
+}

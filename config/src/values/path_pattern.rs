@@ -1,0 +1,56 @@
+//! Prefixes of request paths: `"/wp-admin/"`, and with `$` at the end the whole path: `"/index.php$"`.
+
+use super::{Wrong, quoted};
+
+/// The prefix a route is for.
+pub(crate) fn prefix(text: &str) -> Result<String, Wrong> {
+    if let Some(plain) = text.strip_suffix('$') {
+        let hint = format!("a route is for everything beneath its path: {}", quoted(plain));
+        return Err(Wrong::new(format!("{} ends in $", quoted(text)), hint));
+    }
+    checked(text, text)
+}
+
+/// A prefix, or with `$` at the end the whole path, of requests that pass the cache.
+pub(crate) fn prefix_or_whole(text: &str) -> Result<String, Wrong> {
+    checked(text, text.strip_suffix('$').unwrap_or(text))
+}
+
+fn checked(text: &str, path: &str) -> Result<String, Wrong> {
+    let wrong = |message: &str, hint: String| Err(Wrong::new(format!("{} {message}", quoted(text)), hint));
+    if !path.starts_with('/') {
+        return wrong("does not begin with /", format!("write {}", quoted(&format!("/{text}"))));
+    }
+    if let Some(plain) = path.strip_suffix('*') {
+        return wrong("ends in *", format!("a path stands for all that begins with it: {}", quoted(plain)));
+    }
+    if path.contains(['?', '#', '*', '$', '\\']) || path.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        let hint = "write a path as it stands in a request, without query: \"/wp-admin/\"";
+        return wrong("is not a path", hint.to_owned());
+    }
+    if path.split('/').any(|segment| matches!(segment, "." | "..")) || path.contains("//") {
+        return wrong("has an empty segment or one of dots", "write the path these lead to".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_begins_with_a_slash_and_has_no_query() {
+        assert!(prefix("/").is_ok());
+        assert!(prefix("/wp-json/wc/").is_ok());
+        for text in ["", "api/", "/a?b", "/a#b", "/a b", "/é", "/a/../b", "/./", "//", "/api/*", "/a*b", "/x$"] {
+            assert!(prefix(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_dollar_at_the_end_means_the_whole_path() {
+        assert_eq!(prefix_or_whole("/index.php$"), Ok("/index.php$".into()));
+        assert!(prefix_or_whole("/a$b").is_err());
+        assert!(prefix_or_whole("$").is_err());
+    }
+}

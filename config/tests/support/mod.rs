@@ -1,0 +1,39 @@
+//! The directory that cases speak of as `@DIR@`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use tempfile::TempDir;
+
+/// Certificates and keys (`www`, `wildcard`, `expired`, `future`), what is wrong as one, and a document root.
+pub(crate) fn directory() -> TempDir {
+    // Beneath /tmp whatever TMPDIR says: underlines and columns depend on the length of the path.
+    let directory = tempfile::Builder::new().prefix("forebay").tempdir_in("/tmp").unwrap();
+    let at = directory.path();
+    fs::create_dir(at.join("www")).unwrap();
+    pair(at, "www", &["www.example.com", "example.com"], (2020, 2090));
+    pair(at, "wildcard", &["*.example.com"], (2020, 2090));
+    pair(at, "expired", &["old.example.com"], (2020, 2021));
+    pair(at, "future", &["new.example.com"], (2090, 2091));
+    fs::write(at.join("empty.pem"), "").unwrap();
+    fs::write(at.join("text.pem"), "this is no certificate\n").unwrap();
+    fs::write(at.join("cut.pem"), "-----BEGIN CERTIFICATE-----\nMIIB\n").unwrap();
+    fs::write(at.join("nonsense.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    fs::write(at.join("nonsense.key"), "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    fs::write(at.join("encrypted.key"), encrypted).unwrap();
+    directory
+}
+
+fn pair(at: &Path, name: &str, hosts: &[&str], (from, to): (i32, i32)) {
+    let mut params = CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>()).unwrap();
+    params.not_before = date_time_ymd(from, 1, 1);
+    params.not_after = date_time_ymd(to, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    fs::write(at.join(format!("{name}.pem")), params.self_signed(&key).unwrap().pem()).unwrap();
+    let key_path = at.join(format!("{name}.key"));
+    fs::write(&key_path, key.serialize_pem()).unwrap();
+    fs::set_permissions(&key_path, fs::Permissions::from_mode(0o600)).unwrap();
+}
