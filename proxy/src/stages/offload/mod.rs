@@ -9,7 +9,7 @@
 //! 5. [`reply`]: content coding, preconditions, ranges, fields.
 //! 6. [`body`]: the content, read while it is sent.
 //!
-//! Names are judged before anything is opened, so an answer never tells whether a refused file exists. A symbolic link is judged by its
+//! Names are judged before anything is opened, so an answer does not tell whether a refused file exists. A symbolic link is judged by its
 //! own name and may point anywhere beneath the root: whoever can write there decides what is public.
 
 use std::sync::Arc;
@@ -24,13 +24,14 @@ mod precompressed;
 mod refuse;
 mod reply;
 mod resolve;
+mod root;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use body::FileBody;
-pub(crate) use open::Root;
 use open::{Found, How};
 use refuse::Verdict;
+pub(crate) use root::Root;
 
 /// What the stage decided.
 #[derive(Debug)]
@@ -89,8 +90,9 @@ pub(crate) async fn offload(
         Ok(target) => target,
         Err(status) => return Offload::Refused(status),
     };
-    match refuse::judge(&target) {
-        Verdict::Serve => {}
+    let verdict = refuse::judge(&target);
+    match verdict {
+        Verdict::Serve | Verdict::RefuseFile => {}
         Verdict::Upstream => return missing(),
         Verdict::Refuse => return Offload::Refused(StatusCode::NOT_FOUND),
     }
@@ -108,6 +110,7 @@ pub(crate) async fn offload(
         }
     };
     match found {
+        Found::File(_) if verdict == Verdict::RefuseFile => Offload::Refused(StatusCode::NOT_FOUND),
         Found::File(selection) => Offload::Answer(reply::reply(method, request, selection)),
         Found::Directory if static_only => moved_to_directory(path),
         Found::Directory | Found::Missing | Found::Program => missing(),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use forebay_cache::semantics::coding::Coding;
 
-use super::open::{How, OpenFile, Opened, Root, WouldBlock, open_file};
+use super::open::{How, OpenFile, Opened, WouldBlock, open_file};
+use super::root::Root;
 
 /// In the server's order of preference: what compresses best at the effort a build can spend comes first.
 const SUFFIXES: [(Coding, &str); 3] = [(Coding::Brotli, "br"), (Coding::Zstd, "zst"), (Coding::Gzip, "gz")];

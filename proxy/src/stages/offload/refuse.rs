@@ -7,29 +7,33 @@ use super::resolve::Target;
 pub(super) enum Verdict {
     /// A file to serve, if it is there.
     Serve,
-    /// Something an application server executes; its source must not be shown.
+    /// Something an application server executes, whose source must not be shown; or no name of a file at all.
     Upstream,
-    /// Nobody's business.
+    /// Nobody's business, be it there or not.
     Refuse,
+    /// Nobody's business if it is a file; else an address like any other, such as that of an article about `wp-config`.
+    RefuseFile,
 }
 
 /// Judges a whole path. A refusal anywhere outweighs a program anywhere: `/.git/hook.php` is refused.
 pub(super) fn judge(target: &Target) -> Verdict {
-    let mut program = false;
+    let mut upstream = target.empty_segment;
     let mut last = "";
     for (place, segment) in target.segments().enumerate() {
         // RFC 8615: the one directory that begins with a dot and is meant for the public; only at the top.
         let well_known = place == 0 && segment == ".well-known";
-        program |= is_program(segment);
-        if (segment.starts_with('.') && !well_known) || is_wordpress_secret(segment) {
+        upstream |= is_program(segment);
+        if (segment.starts_with('.') && !well_known) || (is_wordpress_secret(segment) && segment.contains(['.', '~'])) {
             return Verdict::Refuse;
         }
         last = segment;
     }
     if is_private(last) {
         Verdict::Refuse
-    } else if program {
+    } else if upstream {
         Verdict::Upstream
+    } else if is_wordpress_secret(last) {
+        Verdict::RefuseFile
     } else {
         Verdict::Serve
     }

@@ -1,18 +1,21 @@
 //! From the path of a request to a path beneath the root: decoded once, and refused when it could mean two things.
 //!
-//! Nothing is repaired. `..`, empty segments and encoded separators are what attacks are made of and what two servers read in two
-//! ways, so they end in 400 here rather than in a guess. Containment itself does not depend on this file: [`super::open`] has the
-//! kernel enforce it.
+//! Nothing is repaired. `..` and encoded separators are what attacks are made of and what two servers read in two ways, so they end in
+//! 400 here rather than in a guess; so does a path that begins with `//`, which a careless reader takes for a host. Empty segments
+//! further on name no file, but must pass: WordPress itself asks for `/wp-json/wp/v2/templates/THEME//home`. Containment does not
+//! depend on this file: [`super::open`] has the kernel enforce it.
 
 use http::StatusCode;
 
 /// A file or directory to look for, relative to the root.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// Segments joined by `/`, without one at either end; empty for the root itself. Never holds NUL, `..`, `.` or an empty segment.
+    /// Segments joined by `/`, without one at either end; empty for the root itself. Never holds NUL, `..` or `.`.
     pub(super) path: String,
     /// The request path ended in `/`.
     pub(super) directory: bool,
+    /// A segment is empty, so this is no path of a file and must not be opened.
+    pub(super) empty_segment: bool,
 }
 
 impl Target {
@@ -36,10 +39,12 @@ pub(super) fn resolve(raw: &[u8]) -> Result<Target, StatusCode> {
         Some(names) => (names, true),
         None => (path.as_str(), path.is_empty()),
     };
-    if !(path.is_empty() || names.split('/').all(plain)) {
+    let mut segments = names.split('/');
+    if path.starts_with('/') || !segments.all(|segment| segment.is_empty() || plain(segment)) {
         return Err(bad);
     }
-    Ok(Target { path: names.to_owned(), directory })
+    let empty_segment = !names.is_empty() && names.split('/').any(str::is_empty);
+    Ok(Target { path: names.to_owned(), directory, empty_segment })
 }
 
 /// Percent-decodes once. `None` for an incomplete triplet and for an encoded slash, which would become a separator that was none.
@@ -64,8 +69,8 @@ fn decode(raw: &[u8]) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-/// A segment that is a name in every reading: not empty, no `.` or `..` (not even before a `;` parameter, as servlet containers read
-/// it), and nothing in it that a second decoding would turn into a dot, a separator, a NUL or another escape.
+/// A segment that is a name in every reading: no `.` or `..` (not even before a `;` parameter, as servlet containers read
+/// it), not a parameter alone, and nothing in it that a second decoding would turn into a dot, a separator, a NUL or another escape.
 fn plain(segment: &str) -> bool {
     let name = segment.split(';').next().unwrap_or_default();
     !matches!(name, "" | "." | "..") && !decodes_again(segment.as_bytes())

@@ -92,41 +92,39 @@ fn directory_swapped_for_a_link_while_asked_never_leaks() {
     let swap = || renameat_with(CWD, site.path("area"), CWD, site.path("other"), RenameFlags::EXCHANGE).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let (mut served, mut refused) = (0_u32, 0_u32);
+    let mut unexpected = None;
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for _ in 0..20_000 {
+            while !done.load(Ordering::Acquire) {
                 swap();
             }
-            done.store(true, Ordering::Release);
         });
-        let asking = scope.spawn(|| {
-            runtime.block_on(async {
-                while !done.load(Ordering::Acquire) {
-                    match site.get("/area/secret.txt").await {
-                        Offload::Answer(answer) => {
-                            assert_eq!(read(answer).await.content, "inside");
-                            served += 1;
-                        }
-                        other => {
-                            assert_eq!(outcome(&other), 404);
-                            refused += 1;
-                        }
-                    }
+        runtime.block_on(async {
+            // Five thousand requests, more only until both states were met.
+            for asked in 0..500_000 {
+                if unexpected.is_some() || (asked >= 5_000 && served > 0 && refused > 0) {
+                    break;
                 }
-            });
+                // No assertion here: the swapping thread would never end.
+                match site.get("/area/secret.txt").await {
+                    Offload::Answer(mut answer) => match answer.body.next().await {
+                        Ok(Some(content)) if content == "inside" => served += 1,
+                        other => unexpected = Some(format!("{other:?}")),
+                    },
+                    Offload::Refused(StatusCode::NOT_FOUND) => refused += 1,
+                    other => unexpected = Some(format!("{other:?}")),
+                }
+            }
         });
-        asking.join().unwrap();
+        done.store(true, Ordering::Release);
     });
+    assert_eq!(unexpected, None);
     assert!(served > 0 && refused > 0, "both states were met: {served} {refused}");
 }
 
 #[tokio::test]
 async fn ten_thousand_random_paths_never_leave_the_root() {
-    const PIECES: [&str; 36] = [
-        "/",
-        "/",
-        "/",
-        "/",
+    const PIECES: [&str; 32] = [
         "..",
         ".",
         "%2e",
@@ -169,7 +167,7 @@ async fn ten_thousand_random_paths_never_leave_the_root() {
     symlink("../outside", site.path("escape")).unwrap();
     symlink("/", site.path("absolute")).unwrap();
     symlink("../a", site.path("a/up")).unwrap();
-    symlink("../../../outside/secret.txt", site.path("a/outside")).unwrap();
+    symlink("../../outside/secret.txt", site.path("a/outside")).unwrap();
     // xorshift64, seeded: the same paths in every run.
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = move |below: usize| {
@@ -181,8 +179,14 @@ async fn ten_thousand_random_paths_never_leave_the_root() {
     let mut answered = 0;
     for round in 0..10_000 {
         let mut path = "/".to_owned();
-        for _ in 0..=random(8) {
+        for _ in 0..=random(6) {
             path.push_str(PIECES[random(PIECES.len())]);
+            // Mostly whole segments, sometimes pieces glued together, sometimes an empty segment.
+            path.push_str(["/", "/", "/", "/", "", "", "//"][random(7)]);
+        }
+        // Most of the paths lose the slash at their end, or nothing would be asked for but directories.
+        if random(4) > 0 {
+            path.truncate(path.trim_end_matches('/').len().max(1));
         }
         if let Offload::Answer(answer) = site.ask(Method::GET, &path, &[], round % 2 == 0).await
             && answer.status == 200

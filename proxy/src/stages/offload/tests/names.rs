@@ -64,21 +64,18 @@ async fn rfc8615_well_known_is_served() {
 
 #[tokio::test]
 async fn copies_of_the_wordpress_configuration_are_404() {
-    every(
-        &[
-            "wp-config.txt",
-            "wp-config",
-            "wp-config.php.bak",
-            "WP-CONFIG.old",
-            "wp-config.php~",
-            "wp-config-backup/a.css",
-        ],
-        404,
-        404,
-    )
-    .await;
+    every(&["wp-config.txt", "wp-config", "wp-config.php.bak", "WP-CONFIG.old", "wp-config.php~"], 404, 404).await;
+    every(&["a/wp-config", "wp-config-backup"], 404, 404).await;
     // Apache may execute or show this one; here it is refused.
     every(&["wp-config.php.txt"], 404, 404).await;
+}
+
+#[tokio::test]
+async fn article_about_wp_config_goes_to_the_application_server() {
+    let site = Site::new(&[]);
+    for path in ["/wp-config-explained", "/wp-config-explained/", "/wp-config-explained/feed/"] {
+        assert_eq!(outcome(&site.get(path).await), 0, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -35,8 +35,8 @@ async fn traversal_in_any_encoding_is_400() {
         "/.",
         "//etc/passwd",
         "//",
-        "/a//style.css",
-        "/a/style.css//",
+        "//a//style.css",
+        "/a//../style.css",
         "/x/%2f..%2f",
         "/a%2Fstyle.css",
     ];
@@ -81,15 +81,15 @@ fn incomplete_escapes_and_other_targets_are_400() {
 #[test]
 fn paths_are_decoded_once() {
     let resolved = |path: &str| resolve(path.as_bytes()).unwrap();
-    let file = |path: &str| Target { path: path.to_owned(), directory: false };
+    let file = |path: &str| Target { path: path.to_owned(), directory: false, empty_segment: false };
     assert_eq!(resolved("/a%20b/%7Ec.css"), file("a b/~c.css"));
     assert_eq!(resolved("/100%25.png"), file("100%.png"));
     assert_eq!(resolved("/%25e6.png"), file("%e6.png"));
     assert_eq!(resolved("/%E6%97%A5.png"), file("\u{65e5}.png"));
     assert_eq!(resolved("/a+b;c=d.css"), file("a+b;c=d.css"));
     assert_eq!(resolved("/a..b/c...css"), file("a..b/c...css"));
-    assert_eq!(resolved("/"), Target { path: String::new(), directory: true });
-    assert_eq!(resolved("/a/b/"), Target { path: "a/b".to_owned(), directory: true });
+    assert_eq!(resolved("/"), Target { path: String::new(), directory: true, empty_segment: false });
+    assert_eq!(resolved("/a/b/"), Target { path: "a/b".to_owned(), directory: true, empty_segment: false });
 }
 
 #[tokio::test]
@@ -104,4 +104,17 @@ async fn names_longer_than_the_file_system_allows_are_missing() {
     assert_eq!(outcome(&site.get(&format!("/{}", "a".repeat(300))).await), 0);
     assert_eq!(outcome(&site.get(&"/a".repeat(3000)).await), 0);
     assert_eq!(outcome(&site.ask(Method::GET, &"/a".repeat(3000), &[], true).await), 404);
+}
+
+/// WordPress's site editor asks for such paths.
+#[tokio::test]
+async fn empty_segments_go_to_the_application_server_and_open_nothing() {
+    let site = Site::new(&[("wp-json/a", "inside"), ("a/style.css", "inside"), ("a/index.html", "inside")]);
+    for path in
+        ["/wp-json//a", "/wp-json/wp/v2/templates/twentytwentythree//home", "/a//style.css", "/a/style.css//", "/a//"]
+    {
+        assert_eq!(outcome(&site.get(path).await), 0, "{path}");
+        assert_eq!(outcome(&site.ask(Method::GET, path, &[], true).await), 404, "{path}");
+    }
+    assert_eq!(outcome(&site.get("/.git//config").await), 404);
 }
