@@ -69,13 +69,16 @@ pub struct Fill<E> {
     doomed: AtomicBool,
 }
 
-impl<E: Clone> Fill<E> {
+impl<E> Fill<E> {
     fn new() -> Self {
         Self { verdict: watch::Sender::new(None), doomed: AtomicBool::new(false) }
     }
 
     /// Waits for the verdict.
-    pub async fn verdict(&self) -> Verdict<E> {
+    pub async fn verdict(&self) -> Verdict<E>
+    where
+        E: Clone,
+    {
         let mut verdict = self.verdict.subscribe();
         match verdict.wait_for(Option::is_some).await {
             Ok(settled) => settled.clone().unwrap_or(Verdict::NotShared("fill-dropped")),
@@ -120,13 +123,13 @@ pub enum Joined<E> {
     Follow(Arc<Fill<E>>),
 }
 
-impl<E: Clone> Default for Fills<E> {
+impl<E> Default for Fills<E> {
     fn default() -> Self {
         Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
     }
 }
 
-impl<E: Clone> Fills<E> {
+impl<E> Fills<E> {
     /// Joins the fill of `key` and `variance` (empty while none is known), or starts one. `stored` is asked again
     /// under the lock: a fill that ended between the caller's look-up and this one must not be repeated.
     pub fn join<S>(
@@ -196,7 +199,7 @@ pub struct Leader<E> {
     place: Option<(Arc<Fills<E>>, CacheKey)>,
 }
 
-impl<E: Clone> Leader<E> {
+impl<E> Leader<E> {
     /// The fill that is led.
     #[must_use]
     pub fn fill(&self) -> &Arc<Fill<E>> {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use forebay_cache::clock::{Clock as _, Timestamp};
 use forebay_cache::semantics::ForwardReason;
@@ -34,6 +34,10 @@ pub(crate) struct Context {
     pub(crate) stored: bool,
     /// The request waited for the response to another.
     pub(crate) collapsed: bool,
+    /// Age of the stored response that answers.
+    pub(crate) age: Option<Duration>,
+    /// The upstream was asked for the whole, whatever range the client wants.
+    pub(crate) asked_for_whole: bool,
     /// Seconds of freshness left of the stored response that answers.
     pub(crate) ttl: Option<i64>,
 }
@@ -55,6 +59,8 @@ impl Context {
             upstream: None,
             stored: false,
             collapsed: false,
+            age: None,
+            asked_for_whole: false,
             ttl: None,
         }
     }

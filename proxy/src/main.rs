@@ -1,2 +1,33 @@
-//! x
-fn main() {}
+//! Forebay: a caching reverse proxy with static offload for PHP and WordPress farms.
+//!
+//! The way through the code: [`cli`] reads the command line; [`assemble`] makes a [`runtime`] of the configuration;
+//! [`listen`] turns connections into requests; [`service`] is the life of a request, stage by stage; [`fetch`] is what a
+//! fill does; [`shutdown`] and [`reload`] are what signals do.
+
+mod account;
+mod admin;
+mod assemble;
+mod cli;
+mod compress;
+mod context;
+mod demo;
+mod fetch;
+mod http;
+mod listen;
+mod reload;
+mod runtime;
+mod service;
+mod shutdown;
+mod site;
+mod stages;
+mod upstream;
+
+use std::process::ExitCode;
+
+/// Memory is given back to the system when load goes down, and small objects cost less than with the C library's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::main()
+}

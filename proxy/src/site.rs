@@ -59,7 +59,9 @@ pub(crate) enum PathRule {
 
 impl PathRule {
     fn new(pattern: &str) -> Self {
-        pattern.strip_suffix('$').map_or_else(|| Self::Prefix(pattern.to_owned()), |whole| Self::Whole(whole.to_owned()))
+        pattern
+            .strip_suffix('$')
+            .map_or_else(|| Self::Prefix(pattern.to_owned()), |whole| Self::Whole(whole.to_owned()))
     }
 
     pub(crate) fn matches(&self, path: &str) -> bool {
@@ -125,16 +127,14 @@ impl Site {
     pub(crate) fn route(&self, path: &str) -> &Arc<Route> {
         self.routes.iter().find(|route| path.starts_with(&route.prefix)).unwrap_or(&self.fallback)
     }
-
-    /// Every route.
-    pub(crate) fn routes(&self) -> &[Arc<Route>] {
-        &self.routes
-    }
 }
 
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Site").field("label", &self.metrics.label()).field("routes", &self.routes).finish_non_exhaustive()
+        f.debug_struct("Site")
+            .field("label", &self.metrics.label())
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
     }
 }
 

@@ -46,7 +46,7 @@ impl BodyReader {
                     self.body.writable.notify_waiters();
                     return Ok(Some(chunk));
                 }
-                At::File(file, offset, available) => return self.from_file(file, offset, available).await,
+                At::File(file, offset, available) => return self.read_file(file, offset, available).await,
                 At::End(End::Complete) => return Ok(None),
                 At::End(End::Failed(error)) => return Err(error),
                 At::Nothing => appended.await,
@@ -64,7 +64,7 @@ impl BodyReader {
         Some(chunk)
     }
 
-    async fn from_file(
+    async fn read_file(
         &self,
         file: Arc<std::fs::File>,
         offset: u64,

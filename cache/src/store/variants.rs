@@ -58,7 +58,8 @@ impl Variants {
         let mut variants = Vec::with_capacity(self.0.len() + 1);
         let variance = response.variance().clone();
         variants.push(Variant { response, coded: Vec::new() });
-        variants.extend(self.0.iter().filter(|variant| *variant.response.variance() != variance).take(MOST - 1).cloned());
+        variants
+            .extend(self.0.iter().filter(|variant| *variant.response.variance() != variance).take(MOST - 1).cloned());
         Self(variants)
     }
 

@@ -12,7 +12,6 @@ mod time;
 pub(crate) mod writer;
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_config::model;
@@ -23,7 +22,6 @@ use self::writer::AccessLog;
 
 /// Where finished requests are accounted for.
 pub(crate) struct Account {
-    metrics: Arc<Metrics>,
     log: AccessLog,
 }
 
@@ -32,9 +30,9 @@ impl Account {
     ///
     /// # Errors
     /// When the log file cannot be opened or its thread cannot be started.
-    pub(crate) fn start(config: &model::Log, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub(crate) fn start(config: &model::Log, metrics: &Metrics) -> io::Result<Self> {
         let log = AccessLog::start(config, metrics.log_dropped.clone())?;
-        Ok(Self { metrics, log })
+        Ok(Self { log })
     }
 
     /// Counts and logs one request. Taking the entry by value is what makes it "exactly once": the context of a request
@@ -42,11 +40,6 @@ impl Account {
     pub(crate) fn finish(&self, entry: Entry) {
         entry.site.record(&entry);
         self.log.push(entry);
-    }
-
-    /// The metrics.
-    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
     }
 
     /// Opens the log file again after it was renamed (SIGUSR1). Lines of requests that finished before the call go to the

@@ -68,12 +68,12 @@ fn one_request_is_one_line_and_one_count() {
     let config = Log { format: LogFormat::Combined, target: LogTarget::File(path.clone()), level: "info".to_owned() };
     let metrics = Metrics::new().unwrap();
     let site = metrics.site("www.example.com").unwrap();
-    let account = Account::start(&config, metrics).unwrap();
+    let account = Account::start(&config, &metrics).unwrap();
     account.finish(full_entry(&site));
     assert!(account.stop(Duration::from_secs(10)));
     let log = std::fs::read_to_string(path).unwrap();
     assert_eq!(log.lines().count(), 1, "{log}");
-    let text = account.metrics().render();
+    let text = metrics.render();
     let line = r#"forebay_http_requests_total{cache="miss",code="200",method="GET",site="www.example.com"} 1"#;
     assert!(text.lines().any(|found| found == line), "{text}");
 }
@@ -83,9 +83,9 @@ fn a_log_that_is_off_loses_nothing_and_still_counts() {
     let config = Log { format: LogFormat::Json, target: LogTarget::Off, level: "info".to_owned() };
     let metrics = Metrics::new().unwrap();
     let site = metrics.site("s").unwrap();
-    let account = Account::start(&config, metrics).unwrap();
+    let account = Account::start(&config, &metrics).unwrap();
     account.finish(full_entry(&site));
     assert_eq!(site.requests(), 1);
-    assert_eq!(account.metrics().log_dropped.get(), 0);
+    assert_eq!(metrics.log_dropped.get(), 0);
     assert!(account.stop(Duration::ZERO));
 }

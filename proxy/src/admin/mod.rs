@@ -5,6 +5,7 @@
 
 mod connection;
 mod host;
+mod operator;
 mod page;
 mod request;
 mod response;
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+pub(crate) use self::operator::Operator;
 pub(crate) use self::status::{ConnectionStatus, ServerStatus, SiteStatus, StatusReport, TierStatus, UpstreamStatus};
 
 /// Connections served at a time; more wait in the kernel's backlog.

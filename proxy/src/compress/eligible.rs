@@ -20,20 +20,6 @@ pub(crate) enum Ineligible {
     TooSmall,
 }
 
-impl Ineligible {
-    /// A word for logs.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Status => "status",
-            Self::Partial => "partial",
-            Self::Coded => "coded",
-            Self::NoTransform => "no-transform",
-            Self::MediaType => "media-type",
-            Self::TooSmall => "too-small",
-        }
-    }
-}
-
 /// Whether this response may and should be compressed. `min` is in bytes; it cannot be checked where the length is unknown.
 ///
 /// Error pages are compressed like any other: a WordPress 404 is a whole page.

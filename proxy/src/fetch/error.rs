@@ -1,7 +1,7 @@
 //! Why there is no response from an upstream, and what the client is told.
 
 use http::StatusCode;
-use pingora_error::{ErrorType, Error};
+use pingora_error::{Error, ErrorType};
 
 use crate::http::BodyReadError;
 

@@ -66,8 +66,9 @@ impl Outbound {
 
     fn head(&self, pool: &Pool) -> Result<Box<RequestHeader>, FetchError> {
         let malformed = FetchError::bad_gateway("request-not-forwardable");
-        let mut head = RequestHeader::build(self.method.clone(), self.path_query.as_bytes(), Some(self.fields.len() + 2))
-            .map_err(|_| malformed)?;
+        let mut head =
+            RequestHeader::build(self.method.clone(), self.path_query.as_bytes(), Some(self.fields.len() + 2))
+                .map_err(|_| malformed)?;
         for (name, value) in &self.fields {
             head.append_header(name.clone(), value.clone()).map_err(|_| malformed)?;
         }

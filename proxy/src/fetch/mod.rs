@@ -8,4 +8,4 @@ mod run;
 
 pub(crate) use error::FetchError;
 pub(crate) use forward::Outbound;
-pub(crate) use run::{Arrived, Invalidates, Job, Private, StorePlan, UpstreamReport, run};
+pub(crate) use run::{Arrived, Invalidates, Job, Private, StorePlan, run};

@@ -21,10 +21,30 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Fields by which applications let a request say that it is another one, or comes from elsewhere. They are no part of
 /// the cache key, so a client's copies never reach an AP server (cache poisoning; httpoxy for `proxy`).
 const FORGEABLE: [&str; 24] = [
-    "forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-server",
-    "x-forwarded-scheme", "x-forwarded-ssl", "x-forwarded-prefix", "x-real-ip", "x-client-ip", "client-ip",
-    "true-client-ip", "x-host", "x-original-url", "x-original-host", "x-rewrite-url", "x-http-method-override",
-    "x-http-method", "x-method-override", "front-end-https", "x-url-scheme", "proxy", "x-sendfile",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-server",
+    "x-forwarded-scheme",
+    "x-forwarded-ssl",
+    "x-forwarded-prefix",
+    "x-real-ip",
+    "x-client-ip",
+    "client-ip",
+    "true-client-ip",
+    "x-host",
+    "x-original-url",
+    "x-original-host",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "front-end-https",
+    "x-url-scheme",
+    "proxy",
+    "x-sendfile",
 ];
 
 /// What the fields are for.

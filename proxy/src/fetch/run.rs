@@ -18,8 +18,8 @@ use http::header::{CONTENT_LENGTH, DATE};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
-use super::forward::{self, Event, Exchange, Outbound};
 use super::FetchError;
+use super::forward::{self, Event, Exchange, Outbound};
 use crate::account::entry::UpstreamExchange;
 use crate::http::{RequestBody, date};
 use crate::runtime::Lasting;
@@ -156,7 +156,9 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         }
         let verdict = match storability(&exchanged, &plan.route.rules.policy) {
             Storability::No(reason) => Err(reason.as_str()),
-            Storability::Yes if content_length(&head.fields).is_some_and(|length| length > lasting.store.max_object()) => {
+            Storability::Yes
+                if content_length(&head.fields).is_some_and(|length| length > lasting.store.max_object()) =>
+            {
                 Err("too-large")
             }
             Storability::Yes => Ok(StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy)),
@@ -397,4 +399,3 @@ async fn hand_over(
     writer.finish();
     Ok(())
 }
-

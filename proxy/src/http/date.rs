@@ -15,7 +15,8 @@ pub(crate) fn field(now: SystemTime) -> HeaderValue {
     NOW.with_borrow_mut(|(cached, value)| {
         if *cached != seconds {
             *cached = seconds;
-            *value = HeaderValue::from_str(&httpdate::fmt_http_date(now)).unwrap_or_else(|_| HeaderValue::from_static(""));
+            *value =
+                HeaderValue::from_str(&httpdate::fmt_http_date(now)).unwrap_or_else(|_| HeaderValue::from_static(""));
         }
         value.clone()
     })

@@ -97,6 +97,13 @@ impl Sink<'_> {
         }
     }
 
+    /// The connection must not be used for another request; said in the head if that is not out yet.
+    pub(crate) fn close_after(&mut self) {
+        if let Self::H1(writer) = self {
+            writer.close_after();
+        }
+    }
+
     /// Content bytes sent.
     pub(crate) fn sent(&self) -> u64 {
         match self {

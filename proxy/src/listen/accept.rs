@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::stream::Stream;
 use super::{Connection, h1, h2, proxy_protocol};
+use crate::account::metrics::ListenerMetrics;
 use crate::runtime::Shared;
 
 /// How long accepting rests when the process is out of descriptors or memory.
@@ -31,6 +32,24 @@ pub(crate) struct Listener {
 pub(crate) struct Settings {
     pub(crate) listen: Listen,
     pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) metrics: ListenerMetrics,
+}
+
+/// Counts a connection as open until it is dropped.
+struct Open(ListenerMetrics);
+
+impl Open {
+    fn new(metrics: &ListenerMetrics) -> Self {
+        metrics.accepted.inc();
+        metrics.open.inc();
+        Self(metrics.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.dec();
+    }
 }
 
 impl Listener {
@@ -88,36 +107,39 @@ async fn connection(
     permit: OwnedSemaphorePermit,
     drain: watch::Receiver<bool>,
 ) {
-    let _open = shared.lasting.metrics.connection_opened();
-    let _permit = permit;
+    let _held = (permit, Open::new(&settings.metrics));
+    let metrics = &shared.lasting.metrics;
     // Responses are written whole; waiting for more to send would only add latency.
     let _ = socket.set_nodelay(true);
-    let Ok(local) = socket.local_addr() else { return };
     let within = shared.runtime().config.limits.handshake_timeout;
     let told = match timeout(within, proxy_protocol::read(&mut socket, peer, &settings.listen)).await {
         Ok(Ok(told)) => told,
-        Ok(Err(reason)) => return tracing::debug!(%peer, %reason, "connection refused"),
+        Ok(Err(reason)) => {
+            metrics.connections_refused.inc();
+            return tracing::debug!(%peer, %reason, "connection refused");
+        }
         Err(_) => return,
     };
-    let (client, local) = told.unwrap_or((peer, local));
+    let client = told.unwrap_or(peer);
     let client = SocketAddr::new(client.ip().to_canonical(), client.port());
     let Some(tls) = &settings.tls else {
-        let connection = Arc::new(Connection { client, local, tls: None });
+        let connection = Arc::new(Connection { client, tls: None });
         return h1::serve(&shared, &connection, Stream::Plain(socket), BytesMut::new(), drain).await;
     };
     let stream = match timeout(within, TlsAcceptor::from(Arc::clone(tls)).accept(socket)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            shared.lasting.metrics.tls_handshake_failed();
+            metrics.tls_handshake_errors.inc();
             return tracing::debug!(%client, %error, "TLS handshake failed");
         }
-        Err(_) => return shared.lasting.metrics.tls_handshake_failed(),
+        Err(_) => return metrics.tls_handshake_errors.inc(),
     };
     let session = stream.get_ref().1;
-    let version = if session.protocol_version() == Some(ProtocolVersion::TLSv1_2) { "TLSv1.2" } else { "TLSv1.3" };
-    shared.lasting.metrics.tls_handshake(version, session.handshake_kind() == Some(HandshakeKind::Resumed));
+    let version = session.protocol_version().unwrap_or(ProtocolVersion::TLSv1_3);
+    metrics.tls_handshake(version, session.handshake_kind() == Some(HandshakeKind::Resumed));
+    let version = if version == ProtocolVersion::TLSv1_2 { "TLSv1.2" } else { "TLSv1.3" };
     let is_h2 = session.alpn_protocol() == Some(b"h2");
-    let connection = Arc::new(Connection { client, local, tls: Some(version) });
+    let connection = Arc::new(Connection { client, tls: Some(version) });
     let stream = Stream::Tls(Box::new(stream));
     if is_h2 {
         h2::serve(&shared, &connection, stream, drain).await;

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, HOST};
@@ -107,14 +107,8 @@ async fn stream_task(
         let length = fields.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         RequestBody::H2(Box::new(H2Body::new(body, length, limits.body_size, limits.body_timeout)))
     };
-    let request = Request {
-        method: parts.method,
-        target,
-        version: Version::HTTP_2,
-        fields,
-        body,
-        continue_wanted: None,
-    };
+    let request =
+        Request { method: parts.method, target, version: Version::HTTP_2, fields, body, continue_wanted: None };
     service::serve(&runtime, connection, request, Sink::H2(writer)).await;
 }
 
@@ -123,7 +117,8 @@ fn join_cookies(fields: &mut HeaderMap) {
     if fields.get_all(http::header::COOKIE).iter().nth(1).is_none() {
         return;
     }
-    let joined = fields.get_all(http::header::COOKIE).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
+    let joined =
+        fields.get_all(http::header::COOKIE).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
     if let Ok(value) = HeaderValue::from_bytes(&joined) {
         fields.insert(http::header::COOKIE, value);
     }
@@ -285,9 +280,4 @@ impl H2Writer {
             None => self.respond.send_reset(Reason::INTERNAL_ERROR),
         }
     }
-}
-
-/// The connection preface of HTTP/2 (RFC 9113 section 3.4), for listeners without TLS.
-pub(crate) fn is_preface(bytes: &BytesMut) -> bool {
-    bytes.starts_with(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 }

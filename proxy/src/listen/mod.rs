@@ -16,8 +16,6 @@ use std::net::SocketAddr;
 pub(crate) struct Connection {
     /// The client: the peer of the socket, or who its PROXY header names.
     pub(crate) client: SocketAddr,
-    /// The address the client called.
-    pub(crate) local: SocketAddr,
     /// The TLS version, for TLS connections.
     pub(crate) tls: Option<&'static str>,
 }

@@ -30,7 +30,7 @@ pub(super) enum Rejected {
     Gone,
 }
 
-/// The client's address and the address it called, as told by a header; `None` where there is none to be believed.
+/// The client's address as told by a header; `None` where there is none to be believed.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub(super) async fn read(
     socket: &mut TcpStream,
     peer: SocketAddr,
     listen: &Listen,
-) -> Result<Option<(SocketAddr, SocketAddr)>, Rejected> {
+) -> Result<Option<SocketAddr>, Rejected> {
     let trusted = listen.proxy_from.iter().any(|net| net.contains(&peer.ip().to_canonical()));
     match listen.proxy_protocol {
         ProxyProtocol::Off => return Ok(None),
@@ -60,10 +60,10 @@ pub(super) async fn read(
             return if required { Err(Rejected::Missing) } else { Ok(None) };
         }
         match parse(bytes) {
-            Parsed::Header(length, addresses) => {
+            Parsed::Header(length, client) => {
                 let mut header = vec![0; length];
                 socket.read_exact(&mut header).await.map_err(|_| Rejected::Gone)?;
-                return Ok(addresses);
+                return Ok(client);
             }
             Parsed::Malformed => return Err(Rejected::Malformed),
             Parsed::Partial if length == LONGEST => return Err(Rejected::Malformed),
@@ -82,7 +82,7 @@ fn may_begin(bytes: &[u8]) -> bool {
 
 enum Parsed {
     /// So many bytes, and what they say; `None` for health checks of the balancer itself and for unknown families.
-    Header(usize, Option<(SocketAddr, SocketAddr)>),
+    Header(usize, Option<SocketAddr>),
     Partial,
     Malformed,
 }
@@ -94,33 +94,21 @@ fn parse(bytes: &[u8]) -> Parsed {
     }
     match header {
         HeaderResult::V1(Ok(header)) => {
-            let addresses = match header.addresses {
+            let client = match header.addresses {
                 v1::Addresses::Unknown => None,
-                v1::Addresses::Tcp4(ip) => Some((
-                    SocketAddr::from((ip.source_address, ip.source_port)),
-                    SocketAddr::from((ip.destination_address, ip.destination_port)),
-                )),
-                v1::Addresses::Tcp6(ip) => Some((
-                    SocketAddr::from((ip.source_address, ip.source_port)),
-                    SocketAddr::from((ip.destination_address, ip.destination_port)),
-                )),
+                v1::Addresses::Tcp4(ip) => Some(SocketAddr::from((ip.source_address, ip.source_port))),
+                v1::Addresses::Tcp6(ip) => Some(SocketAddr::from((ip.source_address, ip.source_port))),
             };
-            Parsed::Header(header.header.len(), addresses)
+            Parsed::Header(header.header.len(), client)
         }
         HeaderResult::V2(Ok(header)) => {
-            let addresses = match header.addresses {
+            let client = match header.addresses {
                 _ if header.command == v2::Command::Local => None,
-                v2::Addresses::IPv4(ip) => Some((
-                    SocketAddr::from((ip.source_address, ip.source_port)),
-                    SocketAddr::from((ip.destination_address, ip.destination_port)),
-                )),
-                v2::Addresses::IPv6(ip) => Some((
-                    SocketAddr::from((ip.source_address, ip.source_port)),
-                    SocketAddr::from((ip.destination_address, ip.destination_port)),
-                )),
+                v2::Addresses::IPv4(ip) => Some(SocketAddr::from((ip.source_address, ip.source_port))),
+                v2::Addresses::IPv6(ip) => Some(SocketAddr::from((ip.source_address, ip.source_port))),
                 v2::Addresses::Unspecified | v2::Addresses::Unix(_) => None,
             };
-            Parsed::Header(header.len(), addresses)
+            Parsed::Header(header.len(), client)
         }
         HeaderResult::V1(Err(_)) | HeaderResult::V2(Err(_)) => Parsed::Malformed,
     }
@@ -135,8 +123,8 @@ mod tests {
         let v1 = b"PROXY TCP4 192.0.2.1 192.0.2.2 1234 443\r\nGET /";
         let v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x04\xd2\x01\xbbGET /";
         for (bytes, expected) in [(&v1[..], 41), (&v2[..], 28)] {
-            let Parsed::Header(length, Some((client, called))) = parse(bytes) else { panic!("not a header") };
-            assert_eq!((length, client.to_string(), called.port()), (expected, "192.0.2.1:1234".to_owned(), 443));
+            let Parsed::Header(length, Some(client)) = parse(bytes) else { panic!("not a header") };
+            assert_eq!((length, client.to_string()), (expected, "192.0.2.1:1234".to_owned()));
         }
     }
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use forebay_config::model::{CertificateFiles, Config, HostPattern};
+use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::ServerConfig;
 
 use crate::runtime::Shared;
 

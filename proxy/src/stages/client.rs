@@ -72,7 +72,7 @@ mod tests {
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
         };
         let peer = SocketAddr::new(peer.parse().unwrap(), 1);
-        let connection = Connection { client: peer, local: peer, tls: None };
+        let connection = Connection { client: peer, tls: None };
         let mut fields = HeaderMap::new();
         for (name, value) in lines {
             fields.append(*name, value.parse().unwrap());
@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn behind_trusted_proxies_the_last_stranger_is_the_client() {
-        let lines = [("x-forwarded-for", "6.6.6.6, 1.2.3.4"), ("x-forwarded-for", "10.1.1.1"), ("x-forwarded-proto", "https")];
+        let lines =
+            [("x-forwarded-for", "6.6.6.6, 1.2.3.4"), ("x-forwarded-for", "10.1.1.1"), ("x-forwarded-proto", "https")];
         assert_eq!(client("10.0.0.1", &lines), ("1.2.3.4".to_owned(), "https"));
         assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "[2001:db8::1]:80")]).0, "2001:db8::1");
         assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "1.2.3.4, nonsense")]).0, "10.0.0.1");

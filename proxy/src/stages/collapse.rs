@@ -83,11 +83,7 @@ fn other_variant(flight: &Flight, wanted: &Wanted) -> Vec<u8> {
 }
 
 /// A fresh response stored since the look-up: not one that the look-up saw.
-fn newer(
-    store: &forebay_cache::store::MemoryStore,
-    wanted: &Wanted,
-    context: &Context,
-) -> Option<Arc<StoredResponse>> {
+fn newer(store: &forebay_cache::store::MemoryStore, wanted: &Wanted, context: &Context) -> Option<Arc<StoredResponse>> {
     let variants = store.get(&wanted.key)?;
     let response = &variants.select(&wanted.forwarded)?.response;
     let seen = wanted.candidates.iter().any(|candidate| Arc::ptr_eq(candidate, response));

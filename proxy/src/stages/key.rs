@@ -3,8 +3,8 @@
 
 use forebay_cache::key::{CacheKey, ParamMatcher, shape_query};
 use forebay_cache::semantics::{ForwardReason, TargetUri};
-use http::header::{AUTHORIZATION, COOKIE, UPGRADE};
 use http::Method;
+use http::header::{AUTHORIZATION, COOKIE, UPGRADE};
 
 use super::admit::Form;
 use super::normalize::{self, Target};

@@ -137,8 +137,9 @@ fn path(raw: &str) -> Result<String, Refusal> {
             }
             _ => {
                 normal.push('%');
-                normal.push(char::from(HEX[usize::from(high & 15)]));
-                normal.push(char::from(HEX[usize::from(low & 15)]));
+                for digit in [high, low] {
+                    normal.extend(char::from_digit(u32::from(digit), 16).map(|digit| digit.to_ascii_uppercase()));
+                }
             }
         }
         decoded_before = Some(decoded);
@@ -152,8 +153,6 @@ fn path(raw: &str) -> Result<String, Refusal> {
     }
     Ok(normal)
 }
-
-const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 fn hex(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
@@ -204,8 +203,22 @@ mod tests {
     #[test]
     fn ambiguous_paths_are_refused() {
         for bad in [
-            "/../etc/passwd", "/%2e%2e/x", "/a/%2E./b", "/a/..;/b", "/a/.", "/..%5cx", "/a\\b", "/%00", "/%0a", "/%7f",
-            "/%c0%ae%c0%ae/", "/%", "/%g1", "/a#b", "/a b", "/\u{ff}",
+            "/../etc/passwd",
+            "/%2e%2e/x",
+            "/a/%2E./b",
+            "/a/..;/b",
+            "/a/.",
+            "/..%5cx",
+            "/a\\b",
+            "/%00",
+            "/%0a",
+            "/%7f",
+            "/%c0%ae%c0%ae/",
+            "/%",
+            "/%g1",
+            "/a#b",
+            "/a b",
+            "/\u{ff}",
         ] {
             assert!(target("x", bad).is_err(), "{bad}");
         }

@@ -9,8 +9,8 @@ use forebay_cache::clock::Timestamp;
 use forebay_config::model;
 use pingora_core::upstreams::peer::HttpPeer;
 
-use crate::account::metrics::{Metrics, UpstreamMetrics};
 use super::balance::SmoothRoundRobin;
+use crate::account::metrics::{Metrics, UpstreamMetrics};
 
 /// How long a server that refused a connection is asked last (nginx: `max_fails=1 fail_timeout=10s`).
 const AVOIDED: Duration = Duration::from_secs(10);
@@ -74,7 +74,14 @@ impl Pool {
                 let label = Arc::from(server.address.as_str());
                 let metrics = metrics.upstream(&upstream.name, &server.address)?;
                 let avoided_until = AtomicI64::new(0);
-                servers.push(Arc::new(Server { address: *address, label, weight: server.weight, peer, metrics, avoided_until }));
+                servers.push(Arc::new(Server {
+                    address: *address,
+                    label,
+                    weight: server.weight,
+                    peer,
+                    metrics,
+                    avoided_until,
+                }));
                 weights.push(server.weight);
             }
         }

@@ -26,7 +26,10 @@ pub(crate) struct Incoming {
 
 #[derive(Debug)]
 enum Shape {
-    Length { declared: u64, left: u64 },
+    Length {
+        declared: u64,
+        left: u64,
+    },
     Chunked(Decoder),
     /// An upgrade was asked for; nothing is read before it was accepted (attack: bytes sent early).
     ClosedTunnel,

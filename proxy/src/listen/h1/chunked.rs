@@ -149,7 +149,15 @@ mod tests {
 
     #[test]
     fn line_ends_inside_a_chunk_head_are_refused_at_once() {
-        for bad in ["5;\n", "5;a\rb", "5\n", "5;a=\"\r\n\"\r\nhello\r\n", "5\r\nhello\n0\r\n\r\n", "5\r\nhelloXX0\r\n\r\n", "5\r\nhello0\r\n"] {
+        for bad in [
+            "5;\n",
+            "5;a\rb",
+            "5\n",
+            "5;a=\"\r\n\"\r\nhello\r\n",
+            "5\r\nhello\n0\r\n\r\n",
+            "5\r\nhelloXX0\r\n\r\n",
+            "5\r\nhello0\r\n",
+        ] {
             assert_eq!(decode(bad.as_bytes(), 100), Err(Malformed), "{bad:?}");
         }
     }

@@ -108,8 +108,7 @@ async fn exchange(
     let Framed { head, framing, expects_continue, .. } = framed;
     let lends = framing != Framing::None || is_websocket(&head);
     let Head { method, target, version, fields } = head;
-    let mut request =
-        Request { method, target, version, fields, body: RequestBody::Empty, continue_wanted: None };
+    let mut request = Request { method, target, version, fields, body: RequestBody::Empty, continue_wanted: None };
     if !lends {
         service::serve(runtime, connection, request, Sink::H1(writer)).await;
         return Some(incoming);
@@ -123,12 +122,7 @@ async fn exchange(
 }
 
 /// Reads up to the end of the next head. A whole head has `head_timeout` from its first byte on, however it drips.
-async fn next_head(
-    incoming: &mut Incoming,
-    runtime: &Runtime,
-    first: bool,
-    drain: &mut watch::Receiver<bool>,
-) -> Next {
+async fn next_head(incoming: &mut Incoming, runtime: &Runtime, first: bool, drain: &mut watch::Receiver<bool>) -> Next {
     let limits = &runtime.config.limits;
     let mut begun = !incoming.buffer.is_empty();
     let idle = if first { limits.head_timeout } else { limits.keepalive_timeout };
@@ -172,7 +166,11 @@ fn keep_alive(version: Version, fields: &HeaderMap) -> bool {
 }
 
 fn connection_options(fields: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    fields.get_all(CONNECTION).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+    fields
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
 }
 
 /// The one upgrade that is forwarded (RFC 6455 section 4.1).

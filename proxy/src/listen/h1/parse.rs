@@ -113,7 +113,8 @@ fn parse(raw: &Bytes, limits: &Limits) -> Result<Head, Refusal> {
     let mut fields = HeaderMap::with_capacity(request.headers.len());
     for line in request.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Refusal::bad("field-name"))?;
-        let value = HeaderValue::from_maybe_shared(raw.slice_ref(line.value)).map_err(|_| Refusal::bad("field-value"))?;
+        let value =
+            HeaderValue::from_maybe_shared(raw.slice_ref(line.value)).map_err(|_| Refusal::bad("field-value"))?;
         fields.try_append(name, value).map_err(|_| Refusal::bad("field-count"))?;
     }
     Ok(Head {
@@ -126,9 +127,7 @@ fn parse(raw: &Bytes, limits: &Limits) -> Result<Head, Refusal> {
 
 fn refuse(error: httparse::Error, raw: &[u8]) -> Refusal {
     match error {
-        httparse::Error::TooManyHeaders => {
-            Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "field-count")
-        }
+        httparse::Error::TooManyHeaders => Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "field-count"),
         httparse::Error::Version if other_version(raw) => {
             Refusal::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "version")
         }
@@ -194,7 +193,11 @@ mod tests {
 
     #[test]
     fn rfc9112_2_2_bare_line_ends_are_refused() {
-        for bad in [&b"GET / HTTP/1.1\nHost: x\n\n"[..], b"GET / HTTP/1.1\r\nHost: x\nY: z\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\rY: z\r\n\r\n"] {
+        for bad in [
+            &b"GET / HTTP/1.1\nHost: x\n\n"[..],
+            b"GET / HTTP/1.1\r\nHost: x\nY: z\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\rY: z\r\n\r\n",
+        ] {
             assert_eq!(status(bad), 400, "{:?}", String::from_utf8_lossy(bad));
         }
     }

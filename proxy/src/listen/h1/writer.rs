@@ -71,7 +71,7 @@ impl H1Writer {
     }
 
     /// The connection will be closed after this response: say so, if the head is not out yet.
-    pub(super) fn close_after(&mut self) {
+    pub(crate) fn close_after(&mut self) {
         self.keep_alive = false;
     }
 
@@ -81,10 +81,6 @@ impl H1Writer {
 
     pub(super) fn is_aborted(&self) -> bool {
         self.aborted
-    }
-
-    pub(super) fn head_sent(&self) -> bool {
-        self.head_sent
     }
 
     pub(crate) fn sent(&self) -> u64 {
@@ -126,7 +122,9 @@ impl H1Writer {
         self.status_line(status);
         self.field_lines(fields);
         match self.framing {
-            Framing::Length(length) => self.line(CONTENT_LENGTH.as_str(), itoa::Buffer::new().format(length).as_bytes()),
+            Framing::Length(length) => {
+                self.line(CONTENT_LENGTH.as_str(), itoa::Buffer::new().format(length).as_bytes())
+            }
             Framing::Chunked => self.line(TRANSFER_ENCODING.as_str(), b"chunked"),
             Framing::Bodiless | Framing::UntilClose => {}
         }

@@ -1,0 +1,152 @@
+//! The running proxy as its operator sees it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use forebay_cache::clock::Clock as _;
+use forebay_config::model::HostPattern;
+use pingora_core::server::{ListenFds, ShutdownWatch};
+use pingora_core::services::Service;
+use tokio::sync::watch;
+
+use super::{AdminState, ConnectionStatus, ServerStatus, SiteStatus, StatusReport, TierStatus, UpstreamStatus};
+use crate::runtime::{Runtime, Shared};
+
+/// Gathers what the admin listener shows.
+pub(crate) struct Operator {
+    shared: Arc<Shared>,
+    draining: watch::Receiver<bool>,
+    started: Instant,
+}
+
+impl Operator {
+    pub(crate) fn new(shared: Arc<Shared>, draining: watch::Receiver<bool>) -> Self {
+        Self { shared, draining, started: Instant::now() }
+    }
+
+    /// The admin listener as a Pingora service. It goes on while the proxy drains.
+    pub(crate) fn service(self: &Arc<Self>, listener: std::net::TcpListener) -> AdminService {
+        AdminService { operator: Arc::clone(self), listener: Some(listener) }
+    }
+
+    /// Brings the gauges of the memory tier up to date.
+    fn refresh(&self) -> TierStatus {
+        let lasting = &self.shared.lasting;
+        let (stats, memory) = (lasting.store.stats(), &lasting.metrics.memory);
+        memory.objects.set(i64::try_from(stats.objects).unwrap_or(i64::MAX));
+        memory.bytes.set(i64::try_from(stats.bytes).unwrap_or(i64::MAX));
+        memory.evictions.inc_by(stats.evictions.saturating_sub(memory.evictions.get()));
+        TierStatus {
+            name: "memory".to_owned(),
+            objects: stats.objects,
+            bytes: stats.bytes,
+            capacity: self.shared.runtime().config.memory.size,
+            hits: memory.hits.get(),
+            misses: memory.misses.get(),
+        }
+    }
+
+    fn open_connections(&self) -> u64 {
+        self.shared.connections_limit.saturating_sub(self.shared.connections.available_permits()) as u64
+    }
+}
+
+impl AdminState for Operator {
+    fn ready(&self) -> Vec<String> {
+        if *self.draining.borrow() { vec!["draining".to_owned()] } else { Vec::new() }
+    }
+
+    fn metrics(&self) -> String {
+        self.refresh();
+        self.shared.lasting.metrics.render()
+    }
+
+    fn status(&self) -> StatusReport {
+        let runtime = self.shared.runtime();
+        let metrics = &self.shared.lasting.metrics;
+        let sites = sites(&runtime);
+        let unrouted = metrics.unrouted();
+        StatusReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime: self.started.elapsed(),
+            requests: sites.iter().map(|site| site.requests).sum::<u64>() + unrouted.requests(),
+            served: sites.iter().map(|site| site.served).sum(),
+            fills_in_flight: u64::try_from(metrics.fills_in_flight.get()).unwrap_or(0),
+            connections: ConnectionStatus {
+                open: self.open_connections(),
+                limit: self.shared.connections_limit as u64,
+                refused: metrics.connections_refused.get(),
+            },
+            tiers: vec![self.refresh()],
+            sites,
+            upstreams: self.upstreams(&runtime),
+        }
+    }
+}
+
+fn sites(runtime: &Runtime) -> Vec<SiteStatus> {
+    let named = runtime.config.sites.iter().zip(&runtime.sites);
+    named
+        .map(|(words, site)| SiteStatus {
+            label: site.metrics.label().to_owned(),
+            hosts: words.hosts.iter().map(host).collect(),
+            upstream: words.upstream.and_then(|index| runtime.pools.get(index)).map(|pool| pool.name.to_string()),
+            requests: site.metrics.requests(),
+            served: site.metrics.served(),
+        })
+        .collect()
+}
+
+fn host(pattern: &HostPattern) -> String {
+    match pattern {
+        HostPattern::Exact(name) => name.clone(),
+        HostPattern::Wildcard(name) => format!("*.{name}"),
+        HostPattern::Any => "*".to_owned(),
+    }
+}
+
+impl Operator {
+    fn upstreams(&self, runtime: &Runtime) -> Vec<UpstreamStatus> {
+        let now = self.shared.lasting.clock.now();
+        let server = |server: &Arc<crate::upstream::Server>| ServerStatus {
+            address: server.label.to_string(),
+            weight: server.weight,
+            up: !server.is_avoided(now),
+            requests: server.metrics.requests(),
+            errors: server.metrics.errors(),
+        };
+        let pools = runtime.pools.iter();
+        pools
+            .map(|pool| UpstreamStatus {
+                name: pool.name.to_string(),
+                servers: pool.servers().iter().map(server).collect(),
+            })
+            .collect()
+    }
+}
+
+/// See [`Operator::service`].
+pub(crate) struct AdminService {
+    operator: Arc<Operator>,
+    listener: Option<std::net::TcpListener>,
+}
+
+#[async_trait]
+impl Service for AdminService {
+    async fn start_service(&mut self, _fds: Option<ListenFds>, shutdown: ShutdownWatch, _listeners_per_fd: usize) {
+        let Some(listener) = self.listener.take() else { return };
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => super::serve(listener, Arc::clone(&self.operator) as Arc<_>, shutdown).await,
+            Err(error) => tracing::error!(%error, "the admin listener cannot serve"),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "admin"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(1)
+    }
+}

@@ -1,0 +1,186 @@
+//! From a configuration to a runtime. All that can fail, fails here, before the first socket serves.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::RandomState;
+use forebay_cache::body::SpoolSpace;
+use forebay_cache::clock::SystemClock;
+use forebay_cache::fill::Fills;
+use forebay_cache::store::MemoryStore;
+use forebay_config::Config;
+use forebay_config::model::HostPattern;
+use pingora_core::connectors::ConnectorOptions;
+use pingora_core::connectors::http::Connector;
+
+use crate::account::Account;
+use crate::account::metrics::Metrics;
+use crate::compress::once::Encodings;
+use crate::listen::accept::{Listener, Settings};
+use crate::listen::{socket, tls};
+use crate::runtime::{Lasting, Runtime, Shared};
+use crate::site::Site;
+use crate::stages::offload::Root;
+use crate::stages::route::Routes;
+use crate::upstream::Pool;
+
+/// Bytes that may wait in temporary files for slow clients, all together.
+const SPOOL_BUDGET: u64 = 8 * 1024 * 1024 * 1024;
+
+/// Keys remembered as not shared, and how long: their requests do not wait for each other (Varnish: hit-for-miss, 120 s).
+const NOT_SHARED_KEYS: u64 = 100_000;
+const NOT_SHARED_FOR: Duration = Duration::from_secs(120);
+
+/// Connections to AP servers that may idle, where an upstream keeps them.
+const IDLE_UPSTREAM_CONNECTIONS: usize = 512;
+
+/// A start that failed: what was wrong with what.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AssembleError {
+    /// A socket could not be bound.
+    #[error("cannot listen on {address}: {error}{}", hint(.error))]
+    Listen { address: std::net::SocketAddr, error: io::Error },
+    /// A directory or file is not as it must be.
+    #[error("{path}: {error}")]
+    Path { path: String, error: io::Error },
+    /// Something else, in words.
+    #[error("{0}")]
+    Other(String),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "\nhint: another process listens there; `ss -ltnp` shows which",
+        io::ErrorKind::PermissionDenied => {
+            "\nhint: ports below 1024 need CAP_NET_BIND_SERVICE; start as root with `server.user`, or by the systemd unit"
+        }
+        io::ErrorKind::AddrNotAvailable => "\nhint: no interface of this machine has that address",
+        _ => "",
+    }
+}
+
+/// What outlives reloads.
+///
+/// # Errors
+///
+/// The state directory or the log file cannot be had.
+pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
+    let spool = config.server.state_dir.join("spool");
+    std::fs::create_dir_all(&spool).map_err(|error| at(&spool, error))?;
+    // Found now rather than by the first slow client.
+    tempfile::tempfile_in(&spool).map_err(|error| at(&spool, error))?;
+    let metrics = Metrics::new().map_err(|error| AssembleError::Other(error.to_string()))?;
+    let account = Account::start(&config.log, &metrics).map_err(|error| match &config.log.target {
+        forebay_config::model::LogTarget::File(path) => at(path, error),
+        _ => AssembleError::Other(format!("access log: {error}")),
+    })?;
+    let not_shared = moka::sync::Cache::builder()
+        .max_capacity(NOT_SHARED_KEYS)
+        .time_to_live(NOT_SHARED_FOR)
+        .build_with_hasher(RandomState::new());
+    let identity = RandomState::new().hash_one(std::process::id());
+    Ok(Arc::new(Lasting {
+        clock: SystemClock,
+        store: MemoryStore::new(config.memory.size, config.memory.max_object),
+        fills: Arc::new(Fills::default()),
+        not_shared,
+        encodings: Encodings::default(),
+        spool: Arc::new(SpoolSpace::new(&spool, SPOOL_BUDGET)),
+        connector: Connector::new(Some(ConnectorOptions::new(IDLE_UPSTREAM_CONNECTIONS))),
+        account,
+        metrics,
+        pseudonym: format!("forebay-{identity:016x}"),
+    }))
+}
+
+/// Compiles `config`.
+///
+/// # Errors
+///
+/// A certificate, root or pattern that is not as `check` found it.
+pub(crate) fn runtime(config: Config, lasting: Arc<Lasting>) -> Result<Runtime, AssembleError> {
+    let other = |error: prometheus::Error| AssembleError::Other(error.to_string());
+    let certificates = tls::Certificates::load(&config).map_err(AssembleError::Other)?;
+    let mut pools = Vec::with_capacity(config.upstreams.len());
+    for upstream in &config.upstreams {
+        pools.push(Arc::new(Pool::new(upstream, &lasting.metrics).map_err(other)?));
+    }
+    let mut sites = Vec::with_capacity(config.sites.len());
+    for site in &config.sites {
+        let root = match &site.root {
+            Some(path) => Some(Arc::new(Root::open(path, &site.index).map_err(|error| at(path, error))?)),
+            None => None,
+        };
+        let metrics = lasting.metrics.site(&label(&site.hosts)).map_err(other)?;
+        sites.push(Arc::new(Site::new(site, root, &pools, metrics).map_err(AssembleError::Other)?));
+    }
+    let hosts = config.sites.iter().map(|site| site.hosts.clone());
+    let routes = Routes::new(hosts.zip(sites.iter().cloned()));
+    Ok(Runtime { config, certificates, routes, sites, pools, lasting })
+}
+
+/// A site is called by its first host.
+fn label(hosts: &[HostPattern]) -> String {
+    match hosts.first() {
+        Some(HostPattern::Exact(name)) => name.clone(),
+        Some(HostPattern::Wildcard(name)) => format!("*.{name}"),
+        Some(HostPattern::Any) | None => "*".to_owned(),
+    }
+}
+
+/// Binds every listener, or none.
+///
+/// # Errors
+///
+/// The first address that cannot be bound.
+pub(crate) fn listeners(shared: &Arc<Shared>) -> Result<Vec<Listener>, AssembleError> {
+    let runtime = shared.runtime();
+    let mut listeners = Vec::new();
+    for listen in &runtime.config.listen {
+        let failed = |error| AssembleError::Listen { address: listen.address, error };
+        let socket = socket::listen(listen.address).map_err(failed)?;
+        let tls = if listen.tls { Some(tls::server_config(shared, listen.http2).map_err(failed)?) } else { None };
+        let metrics = shared.lasting.metrics.listener(&listen.address.to_string());
+        let metrics = metrics.map_err(|error| AssembleError::Other(error.to_string()))?;
+        let settings = Arc::new(Settings { listen: listen.clone(), tls, metrics });
+        listeners.push(Listener { socket, settings });
+    }
+    Ok(listeners)
+}
+
+/// Binds the admin listener.
+///
+/// # Errors
+///
+/// As the kernel says.
+pub(crate) fn admin(config: &Config) -> Result<Option<std::net::TcpListener>, AssembleError> {
+    let Some(admin) = &config.admin else { return Ok(None) };
+    let failed = |error| AssembleError::Listen { address: admin.address, error };
+    socket::listen(admin.address).map(Some).map_err(failed)
+}
+
+fn at(path: &Path, error: io::Error) -> AssembleError {
+    AssembleError::Path { path: path.display().to_string(), error }
+}
+
+/// Gives up root for `user`, who keeps the state directory.
+///
+/// # Errors
+///
+/// There is no such user, or we may not become it.
+pub(crate) fn become_user(user: &str, config: &Config) -> Result<(), AssembleError> {
+    use nix::unistd::{User, chown, initgroups, setgid, setuid};
+    let failed = |error: nix::Error| AssembleError::Other(format!("cannot become user {user:?}: {error}"));
+    let unknown =
+        || AssembleError::Other(format!("there is no user {user:?}\nhint: `server.user` names a system account"));
+    let account = User::from_name(user).map_err(failed)?.ok_or_else(unknown)?;
+    for directory in [config.server.state_dir.clone(), config.server.state_dir.join("spool")] {
+        chown(&directory, Some(account.uid), Some(account.gid)).map_err(failed)?;
+    }
+    let name = std::ffi::CString::new(user).map_err(|_| unknown())?;
+    initgroups(&name, account.gid).map_err(failed)?;
+    setgid(account.gid).map_err(failed)?;
+    setuid(account.uid).map_err(failed)
+}

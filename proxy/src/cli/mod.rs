@@ -1,0 +1,77 @@
+//! The command line: one file a verb.
+
+mod check;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Where packages and the systemd unit put it.
+pub(crate) const DEFAULT_CONFIG: &str = "/etc/forebay/forebay.toml";
+
+/// A caching reverse proxy with static offload for PHP and WordPress farms.
+#[derive(Debug, Parser)]
+#[command(
+    name = "forebay",
+    version = concat!(env!("CARGO_PKG_VERSION"), " (pingora 0.9.1, rustls 0.23, HTTP/1.1, HTTP/2, TLS 1.2 and 1.3)"),
+    after_help = "Examples:\n  \
+        forebay run                                  a demo on http://127.0.0.1:8080, nothing to configure\n  \
+        forebay check /etc/forebay/forebay.toml      every mistake at once, with line and hint\n  \
+        forebay run --config /etc/forebay/forebay.toml\n\n\
+        Signals: TERM drains and ends, INT ends, HUP reloads the configuration, USR1 reopens the log.",
+    arg_required_else_help = true,
+    args_conflicts_with_subcommands = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    /// Check the configuration and exit: `forebay -t -c FILE`, as nginx does.
+    #[arg(short = 't')]
+    test: bool,
+    /// As -t, and print the configuration with every default filled in.
+    #[arg(short = 'T')]
+    dump: bool,
+    /// The configuration for -t and -T.
+    #[arg(short = 'c', value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve, in the foreground. Without --config: an embedded demo site.
+    Run(Run),
+    /// Check a configuration file: all mistakes at once, exit 1 if there are any.
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the demo listens.
+    #[command(flatten)]
+    demo: crate::demo::Addresses,
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    /// The configuration file.
+    #[arg(value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// Print the configuration with every default filled in.
+    #[arg(long)]
+    dump: bool,
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.verb {
+        Some(Verb::Run(run)) => run::run(run.config.as_deref(), &run.demo),
+        Some(Verb::Check(check)) => check::check(&check.config, check.dump),
+        None => check::check(&cli.config, cli.dump),
+    }
+}

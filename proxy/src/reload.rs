@@ -1,0 +1,54 @@
+//! Reload: a new configuration takes the place of the old one, or nothing changes at all.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::assemble;
+use crate::runtime::Shared;
+
+/// Reads `path` again. A configuration with mistakes is reported and the present one goes on; what is bound at start
+/// (listeners, admin, log, memory, state directory) stays as it is until a restart, and a difference there is said.
+pub(crate) fn reload(shared: &Arc<Shared>, path: &Path) {
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Reloading]);
+    let accepted = replace(shared, path);
+    shared.lasting.metrics.config_read(accepted);
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+}
+
+fn replace(shared: &Arc<Shared>, path: &Path) -> bool {
+    let config = match forebay_config::load(path) {
+        Ok(config) => config,
+        Err(report) => {
+            tracing::error!("the configuration has mistakes; the present one goes on\n{report}");
+            return false;
+        }
+    };
+    for warning in forebay_config::warnings(&config) {
+        tracing::warn!("{warning}");
+    }
+    let present = shared.runtime();
+    let fixed = [
+        ("[[listen]]", config.listen != present.config.listen),
+        ("[admin]", config.admin != present.config.admin),
+        ("[log]", config.log != present.config.log),
+        ("[cache.memory]", config.memory != present.config.memory),
+        ("limits.connections", config.limits.connections != present.config.limits.connections),
+        ("server.threads", config.server.threads != present.config.server.threads),
+        ("server.state_dir", config.server.state_dir != present.config.server.state_dir),
+        ("server.user", config.server.user != present.config.server.user),
+    ];
+    for (word, _) in fixed.iter().filter(|(_, differs)| *differs) {
+        tracing::warn!("{word} has changed: that takes a restart");
+    }
+    match assemble::runtime(config, Arc::clone(&shared.lasting)) {
+        Ok(runtime) => {
+            shared.replace(runtime);
+            tracing::info!(path = %path.display(), "the configuration was reloaded");
+            true
+        }
+        Err(error) => {
+            tracing::error!("the configuration cannot be used; the present one goes on: {error}");
+            false
+        }
+    }
+}

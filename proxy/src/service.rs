@@ -1,0 +1,376 @@
+//! The life of a request, top to bottom: each stage is one call, and the order here is the order in which they run.
+//!
+//! | # | stage | may answer |
+//! |---|---|---|
+//! | 2 | admit: one Host, a target that is one, sizes | 400 405 413 414 431 |
+//! | 3 | normalize: one form of host and path for all that follows | 400 |
+//! | 4 | route: site, then route | 421 |
+//! | 5 | offload: a file beneath the root | 200 206 304 400 404 416 |
+//! | 6 | key: does it use the cache; no: **pass** | |
+//! | 7 | lookup: what is stored, may it answer | 200 206 304 504 |
+//! | 8 | collapse: join the fill in flight or start one | |
+//! | 9 | deliver: coding, preconditions, ranges, `Cache-Status` | 200 206 304 416 |
+//! | 10 | rescue: stale if that is allowed, else an error response | 5xx |
+//! | 11 | account: one log line, the metrics | |
+//!
+//! Stages 0 and 1 are in [`crate::listen`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use forebay_cache::semantics::{ForwardReason, RequestDirectives, TargetUri, stale_if_error};
+use forebay_cache::store::Variant;
+use http::header::{HOST, LOCATION, REFERER, USER_AGENT, VIA};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use tokio::sync::mpsc;
+
+use crate::account::entry::{CacheOutcome, Entry, StaleReason};
+use crate::context::Context;
+use crate::fetch::outbound::{self, Forwarding, Purpose};
+use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound};
+use crate::http::{Answer, Content, Refusal, Request, RequestBody, Sink, SinkError};
+use crate::listen::Connection;
+use crate::runtime::Runtime;
+use crate::site::{Route, Site};
+use crate::stages::admit::{Form, admit};
+use crate::stages::client::{self, Client};
+use crate::stages::collapse::{self, Wanted};
+use crate::stages::deliver::{self, Source};
+use crate::stages::key::{self, Plan};
+use crate::stages::lookup::{Lookup, lookup};
+use crate::stages::normalize::{Target, normalize};
+use crate::stages::offload::{Offload, offload};
+use crate::stages::rescue::{Failure, rescue, synthetic};
+use crate::stages::route::route;
+
+/// Serves one request.
+pub(crate) async fn serve(runtime: &Arc<Runtime>, connection: &Arc<Connection>, request: Request, mut sink: Sink<'_>) {
+    let mut context = Context::new(runtime, connection, request);
+    let answer = match answer(&mut context, &mut sink).await {
+        Ok(answer) => answer,
+        Err(failure) => rescue(&mut context, failure),
+    };
+    finish(context, answer, sink).await;
+}
+
+/// Answers a request whose head or framing cannot be trusted; the connection is closed afterwards.
+pub(crate) async fn refuse(runtime: &Arc<Runtime>, connection: &Arc<Connection>, refusal: Refusal, sink: Sink<'_>) {
+    let request = Request {
+        method: Method::GET,
+        target: Bytes::new(),
+        version: Version::HTTP_11,
+        fields: HeaderMap::new(),
+        body: RequestBody::Empty,
+        continue_wanted: None,
+    };
+    let mut context = Context::new(runtime, connection, request);
+    let answer = rescue(&mut context, refusal.into());
+    finish(context, answer, sink).await;
+}
+
+/// Sends the answer and accounts for the request.
+async fn finish(context: Context, mut answer: Answer, mut sink: Sink<'_>) {
+    // Content nobody read would be taken for the next request.
+    if !matches!(context.request.body, RequestBody::Empty) {
+        sink.close_after();
+    }
+    if answer.status != StatusCode::SWITCHING_PROTOCOLS {
+        deliver::tell(&context, &mut answer.fields);
+    }
+    let (status, content_type) = (answer.status, answer.fields.get(http::header::CONTENT_TYPE).cloned());
+    let sent = deliver::send(&mut sink, answer, &context.request.method).await;
+    account(context, status, content_type, sink.sent(), sent);
+}
+
+fn account(
+    context: Context,
+    status: StatusCode,
+    content_type: Option<HeaderValue>,
+    bytes: u64,
+    sent: Result<(), SinkError>,
+) {
+    let Context { request, connection, .. } = context;
+    context.runtime.lasting.account.finish(Entry {
+        start: context.began,
+        duration: context.started.elapsed(),
+        client: context.client,
+        tls: connection.tls,
+        method: request.method,
+        target: request.target,
+        version: request.version,
+        host: request.fields.get(HOST).map(|host| Bytes::copy_from_slice(host.as_bytes())),
+        status: status.as_u16(),
+        bytes,
+        referer: request.fields.get(REFERER).cloned(),
+        user_agent: request.fields.get(USER_AGENT).cloned(),
+        content_type,
+        cache: context.outcome,
+        forward_reason: context.forward.map(ForwardReason::as_str),
+        detail: context.detail,
+        upstream: context.upstream,
+        site: context.site,
+        aborted: sent.is_err(),
+    });
+}
+
+/// Stages 2 to 6.
+async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Failure> {
+    let runtime = Arc::clone(&context.runtime);
+    let form = admit(&context.request, &runtime.config.limits)?;
+    if form == Form::Asterisk {
+        return Ok(Answer::empty(StatusCode::NO_CONTENT, HeaderMap::new()));
+    }
+    let client = client::find(&context.connection, &context.request.fields, &runtime.config.server);
+    context.client = client.address;
+    let target = normalize(&form, client.scheme)?;
+    refuse_loop(context)?;
+    let (site, route) = route(&runtime.routes, &target)?;
+    context.site = Arc::clone(&site.metrics);
+    if let Some(answer) = offloaded(context, &site, &route, &target).await? {
+        return Ok(answer);
+    }
+    let visit = Visit { site, route, target, client };
+    match key::plan(&context.request, &visit.target, &visit.route) {
+        Plan::Cache { key, path_query } => cached(context, visit, key, path_query, sink).await,
+        Plan::Pass(reason, detail) => pass(context, visit, reason, detail, sink).await,
+    }
+}
+
+/// What a request is for, and who it is from.
+struct Visit {
+    site: Arc<Site>,
+    route: Arc<Route>,
+    target: Target,
+    client: Client,
+}
+
+/// A request that has been here already comes from an upstream that leads back to us (RFC 9110 section 7.6.3).
+fn refuse_loop(context: &Context) -> Result<(), Refusal> {
+    let ours = context.lasting().pseudonym.as_bytes();
+    let seen =
+        context.request.fields.get_all(VIA).iter().any(|via| memchr::memmem::find(via.as_bytes(), ours).is_some());
+    if seen { Err(Refusal::new(StatusCode::LOOP_DETECTED, "loop")) } else { Ok(()) }
+}
+
+/// Stage 5.
+async fn offloaded(
+    context: &mut Context,
+    site: &Site,
+    route: &Route,
+    target: &Target,
+) -> Result<Option<Answer>, Refusal> {
+    let Some(root) = site.root.as_ref().filter(|_| route.offload) else { return Ok(None) };
+    let request = &context.request;
+    let alone = route.pool.is_none();
+    match offload(root, &request.method, target.path.as_bytes(), &request.fields, alone).await {
+        Offload::NotMine => Ok(None),
+        Offload::Refused(status) => Err(Refusal::new(status, "offload-refused")),
+        Offload::Answer(file) => {
+            context.outcome = CacheOutcome::Offload;
+            let mut fields = file.fields;
+            if let (Some(location), Some(query)) = (fields.get(LOCATION), &target.query)
+                && let Ok(location) = HeaderValue::try_from(format!("{}?{query}", location.to_str().unwrap_or("/")))
+            {
+                fields.insert(LOCATION, location);
+            }
+            let content = Content::File(Box::new(file.body));
+            Ok(Some(Answer { status: file.status, fields, content, length: Some(file.length) }))
+        }
+    }
+}
+
+/// Stages 7 to 9.
+async fn cached(
+    context: &mut Context,
+    visit: Visit,
+    key: forebay_cache::key::CacheKey,
+    path_query: String,
+    sink: &mut Sink<'_>,
+) -> Result<Answer, Failure> {
+    let directives = RequestDirectives::parse(&context.request.fields);
+    let forwarded = || forwarded(context, &visit, Purpose::Fill);
+    let (reason, selected, candidates) = match lookup(context, &key, &directives, forwarded) {
+        Lookup::Usable(variant) => {
+            context.outcome = CacheOutcome::Hit;
+            return stored(context, &visit, &key, variant).await;
+        }
+        Lookup::Stale(variant, reason) => {
+            if reason == StaleReason::Revalidate {
+                let candidates = vec![Arc::clone(&variant.response)];
+                if let Some(wanted) = wanted(context, &visit, &key, path_query, candidates) {
+                    collapse::refresh(context, &wanted);
+                }
+            }
+            context.outcome = CacheOutcome::Stale(reason);
+            return stored(context, &visit, &key, variant).await;
+        }
+        Lookup::Ask { reason, selected, candidates } => (reason, selected, candidates),
+    };
+    context.forward = Some(reason);
+    if directives.only_if_cached {
+        return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into());
+    }
+    let wanted = wanted(context, &visit, &key, path_query, candidates).ok_or(NO_UPSTREAM)?;
+    context.outcome = CacheOutcome::Miss;
+    context.asked_for_whole = true;
+    match collapse::obtain(context, &wanted, &directives, sink).await {
+        Ok(arrived) => arrive(context, &visit, &wanted, arrived, sink).await,
+        Err(error) => match selected.filter(|variant| stands_in(context, variant, &directives, error)) {
+            Some(variant) => {
+                context.outcome = CacheOutcome::Stale(StaleReason::Error);
+                context.detail = Some(error.reason);
+                stored(context, &visit, &key, variant).await
+            }
+            None => Err(error.into()),
+        },
+    }
+}
+
+const NO_UPSTREAM: Refusal = Refusal::new(StatusCode::NOT_FOUND, "no-upstream");
+
+fn stands_in(context: &Context, variant: &Variant, directives: &RequestDirectives, error: FetchError) -> bool {
+    error.is_of_upstream() && stale_if_error(&variant.response, directives, context.now)
+}
+
+fn wanted(
+    context: &Context,
+    visit: &Visit,
+    key: &forebay_cache::key::CacheKey,
+    path_query: String,
+    candidates: Vec<Arc<forebay_cache::stored::StoredResponse>>,
+) -> Option<Wanted> {
+    Some(Wanted {
+        key: key.clone(),
+        path_query,
+        url: visit.target.url(),
+        forwarded: forwarded(context, visit, Purpose::Fill),
+        route: Arc::clone(&visit.route),
+        pool: Arc::clone(visit.route.pool.as_ref()?),
+        candidates,
+    })
+}
+
+fn forwarded(context: &Context, visit: &Visit, purpose: Purpose) -> HeaderMap {
+    let forwarding = Forwarding {
+        fields: &context.request.fields,
+        version: context.request.version,
+        target: &visit.target,
+        client: visit.client,
+        peer: context.connection.client.ip(),
+        pseudonym: &context.lasting().pseudonym,
+    };
+    outbound::fields(&forwarding, &visit.site, &visit.route, purpose)
+}
+
+/// A stored response answers.
+async fn stored(
+    context: &mut Context,
+    visit: &Visit,
+    key: &forebay_cache::key::CacheKey,
+    variant: Variant,
+) -> Result<Answer, Failure> {
+    context.age = Some(variant.response.current_age(context.now));
+    context.ttl = Some(variant.response.ttl(context.now));
+    let answer = deliver::represent(context, &visit.site, key, &Source::Stored(variant)).await;
+    Ok(answer.unwrap_or_else(|| synthetic(StatusCode::INTERNAL_SERVER_ERROR)))
+}
+
+/// What a fill brought answers.
+async fn arrive(
+    context: &mut Context,
+    visit: &Visit,
+    wanted: &Wanted,
+    arrived: Arrived,
+    sink: &mut Sink<'_>,
+) -> Result<Answer, Failure> {
+    let source = match arrived {
+        Arrived::Private(private) => {
+            context.detail = private.reason;
+            return Ok(deliver::passed(context, &visit.site, private));
+        }
+        Arrived::Freshened(response) => {
+            if !context.collapsed || context.upstream.is_some() {
+                context.outcome = CacheOutcome::Revalidated;
+            }
+            let kept = context.lasting().store.get(&wanted.key);
+            let kept = kept
+                .as_ref()
+                .and_then(|variants| variants.iter().find(|variant| Arc::ptr_eq(&variant.response, &response)));
+            Source::Stored(kept.cloned().unwrap_or_else(|| Variant { response, coded: Vec::new() }))
+        }
+        Arrived::Flight(flight) => {
+            context.stored = true;
+            Source::Flight(flight)
+        }
+    };
+    if context.collapsed {
+        context.outcome = CacheOutcome::Collapsed;
+        context.stored = false;
+    }
+    let response = match &source {
+        Source::Stored(variant) => &variant.response,
+        Source::Flight(flight) => &flight.response,
+    };
+    let now = forebay_cache::clock::Clock::now(&context.lasting().clock);
+    let age = response.current_age(now);
+    context.ttl = Some(response.ttl(now));
+    context.age = Some(age).filter(|age| context.collapsed || age.as_secs() > 0);
+    if let Some(answer) = deliver::represent(context, &visit.site, &wanted.key, &source).await {
+        return Ok(answer);
+    }
+    // The flight outgrew the store before this request could board: it goes by itself.
+    let (interim, receiver) = mpsc::channel(4);
+    let job = pass_job(context, visit, Purpose::Fill, wanted.path_query.clone(), interim)?;
+    context.stored = false;
+    match collapse::wait(context, job, receiver, sink).await? {
+        Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
+        Arrived::Flight(_) | Arrived::Freshened(_) => Err(FetchError::UNEXPECTED.into()),
+    }
+}
+
+/// A request that does not use the cache.
+async fn pass(
+    context: &mut Context,
+    visit: Visit,
+    reason: ForwardReason,
+    detail: &'static str,
+    sink: &mut Sink<'_>,
+) -> Result<Answer, Failure> {
+    context.outcome = CacheOutcome::Pass;
+    context.forward = Some(reason);
+    context.detail = Some(detail);
+    let (interim, receiver) = mpsc::channel(4);
+    let job = pass_job(context, &visit, Purpose::Pass, visit.target.raw.clone(), interim)?;
+    match collapse::wait(context, job, receiver, sink).await? {
+        Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
+        Arrived::Flight(_) | Arrived::Freshened(_) => Err(FetchError::UNEXPECTED.into()),
+    }
+}
+
+fn pass_job(
+    context: &mut Context,
+    visit: &Visit,
+    purpose: Purpose,
+    path_query: String,
+    interim: mpsc::Sender<(StatusCode, HeaderMap)>,
+) -> Result<Job, Refusal> {
+    let pool = Arc::clone(visit.route.pool.as_ref().ok_or(NO_UPSTREAM)?);
+    let fields = forwarded(context, visit, purpose);
+    let body = std::mem::replace(&mut context.request.body, RequestBody::Empty);
+    let upgrade = matches!(&body, RequestBody::H1(body) if body.is_tunnel());
+    let method = if purpose == Purpose::Fill { Method::GET } else { context.request.method.clone() };
+    let target = TargetUri {
+        scheme: visit.target.scheme.to_owned(),
+        authority: visit.target.authority.clone(),
+        path: visit.target.path.clone(),
+        query: visit.target.query.clone(),
+    };
+    Ok(Job {
+        lasting: Arc::clone(context.lasting()),
+        pool,
+        outbound: Outbound { method, path_query, fields, body, upgrade },
+        store: None,
+        invalidates: Some(Invalidates { target, site: Arc::clone(&visit.site) }),
+        interim: Some(interim),
+    })
+}

@@ -1,0 +1,9 @@
+//! Deliver: from a response, stored or on its way, to what this client gets.
+
+mod represent;
+mod send;
+mod tell;
+
+pub(crate) use represent::{Source, passed, represent};
+pub(crate) use send::send;
+pub(crate) use tell::tell;

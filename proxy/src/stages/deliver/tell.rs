@@ -1,0 +1,61 @@
+//! What every answer says of itself: `Age`, `Via`, `Cache-Status`, `X-Cache`.
+
+use forebay_cache::semantics::CacheStatus;
+use http::header::{AGE, DATE, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::account::entry::CacheOutcome;
+use crate::context::Context;
+use crate::http::date;
+
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+
+/// This cache's name in `Cache-Status` and `Via`.
+pub(crate) const NAME: &str = "Forebay";
+
+/// Adds them.
+pub(crate) fn tell(context: &Context, fields: &mut HeaderMap) {
+    if !fields.contains_key(DATE) {
+        fields.insert(DATE, date::field(context.began));
+    }
+    if let Some(age) = context.age {
+        fields.insert(AGE, HeaderValue::from(age.as_secs().min(1 << 31)));
+    }
+    via(fields);
+    cache_status(context, fields);
+    fields.insert(X_CACHE, HeaderValue::from_static(context.outcome.word()));
+}
+
+/// RFC 9110 section 7.6.3.
+fn via(fields: &mut HeaderMap) {
+    const OURS: HeaderValue = HeaderValue::from_static("1.1 Forebay");
+    let before: Vec<&str> = fields.get_all(VIA).iter().filter_map(|line| line.to_str().ok()).collect();
+    let value = if before.is_empty() {
+        OURS
+    } else {
+        HeaderValue::try_from(format!("{}, 1.1 {NAME}", before.join(", "))).unwrap_or(OURS)
+    };
+    fields.insert(VIA, value);
+}
+
+/// RFC 9211.
+fn cache_status(context: &Context, fields: &mut HeaderMap) {
+    let mut status = match (context.outcome, context.forward) {
+        (CacheOutcome::Error | CacheOutcome::None | CacheOutcome::Offload, None) => CacheStatus::generated(NAME),
+        (_, Some(reason)) => CacheStatus::forwarded(NAME, reason),
+        (_, None) => CacheStatus::hit(NAME),
+    };
+    if let Some(code) = context.upstream.and_then(|upstream| upstream.status)
+        && let Ok(code) = StatusCode::from_u16(code)
+    {
+        status = status.forward_status(code);
+    }
+    if let Some(ttl) = context.ttl {
+        status = status.ttl(ttl);
+    }
+    status = status.stored(context.stored).collapsed(context.collapsed);
+    if let Some(detail) = context.detail {
+        status = status.detail(detail);
+    }
+    status.append_to(fields);
+}

@@ -1,0 +1,83 @@
+//! Rescue: the one place where a failure becomes a response. Clients get a status and a sentence, never a reason.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::account::entry::CacheOutcome;
+use crate::context::Context;
+use crate::fetch::FetchError;
+use crate::http::{Answer, Refusal};
+
+/// Why a request has no response of an upstream's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The request is not served.
+    Refused(Refusal),
+    /// The upstream did not answer, or not as it must.
+    Fetch(FetchError),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        Self::Fetch(error)
+    }
+}
+
+/// The response to a failure.
+pub(crate) fn rescue(context: &mut Context, failure: Failure) -> Answer {
+    let (status, reason) = match failure {
+        Failure::Refused(refusal) => (refusal.status, refusal.reason),
+        Failure::Fetch(error) => (error.status, error.reason),
+    };
+    context.outcome = CacheOutcome::Error;
+    context.detail = Some(reason);
+    synthetic(status)
+}
+
+/// A response made here: a short page, not to be stored by anyone.
+pub(crate) fn synthetic(status: StatusCode) -> Answer {
+    let mut fields = HeaderMap::new();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        fields.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        fields.insert(http::header::ALLOW, METHODS);
+    }
+    Answer::whole(status, fields, page(status))
+}
+
+fn page(status: StatusCode) -> Bytes {
+    let (code, reason) = (status.as_str(), status.canonical_reason().unwrap_or("Error"));
+    Bytes::from(format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{code} {reason}</title>\
+         <h1>{code} {reason}</h1><p>{}</p></html>\n",
+        sentence(status)
+    ))
+}
+
+fn sentence(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST => "The request was not understood.",
+        StatusCode::NOT_FOUND => "There is nothing here.",
+        StatusCode::METHOD_NOT_ALLOWED => "This method is not served here.",
+        StatusCode::REQUEST_TIMEOUT => "The request took too long to arrive.",
+        StatusCode::PAYLOAD_TOO_LARGE => "What was sent is too large.",
+        StatusCode::MISDIRECTED_REQUEST => "This host is not served here.",
+        StatusCode::BAD_GATEWAY => "The server behind this one gave no valid answer.",
+        StatusCode::SERVICE_UNAVAILABLE => "No server can answer at the moment. Please try again in a while.",
+        StatusCode::GATEWAY_TIMEOUT => "The server behind this one did not answer in time.",
+        StatusCode::LOOP_DETECTED => "The request came back to where it had been.",
+        _ => "The request could not be served.",
+    }
+}
