@@ -25,7 +25,7 @@ mod member;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use directives::{RequestDirectives, ResponseDirectives};
 pub use exchange::Exchange;
