@@ -41,6 +41,9 @@ fn rfc9110_9_3_3_post_is_stored_with_explicit_freshness_and_matching_content_loc
     assert_eq!(post(&[fresh, ("Content-Location", "/x")]), None);
     assert_eq!(post(&[fresh, ("Content-Location", "http://a.test:80/x")]), None);
     assert_eq!(post(&[fresh]), Some(Reason::Method));
+    let mut created = Case::response(&[fresh, ("Content-Location", "/x")]).status(201);
+    created.method = Method::POST;
+    assert_eq!(reason(&created), Some(Reason::Method), "200 alone is the answer a GET would get");
     assert_eq!(post(&[fresh, ("Content-Location", "/y")]), Some(Reason::Method));
     assert_eq!(post(&[("Content-Location", "/x"), ("Last-Modified", &date(-9999))]), Some(Reason::Method));
 }
@@ -172,6 +175,10 @@ fn errors_are_stored_only_with_freshness_of_their_own() {
         assert_eq!(reason(&case), Some(Reason::ErrorWithoutExplicitFreshness), "{status}");
     }
     assert_eq!(reason(&Case::response(&[]).status(404).policy(everything)), None);
+    for (status, control) in [(501, ""), (503, "public")] {
+        let case = Case::response(&[("ETag", "\"a\""), ("Cache-Control", control)]).status(status);
+        assert_eq!(reason(&case), Some(Reason::ErrorWithoutExplicitFreshness), "{status}: a validator is not enough");
+    }
 }
 
 #[test]

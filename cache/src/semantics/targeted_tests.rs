@@ -27,7 +27,9 @@ fn rfc9213_2_2_the_first_valid_field_of_the_list_counts_alone() {
 
 #[test]
 fn rfc9213_2_1_an_empty_or_unparsable_field_is_ignored() {
-    for value in ["", "max-age=10000, &&&&&", "MaX-aGe=3600", "max-age =100", "max-age= 100", "max-age=60,", "a=\"x"] {
+    for value in
+        ["", " ", "max-age=10000, &&&&&", "MaX-aGe=3600", "max-age =100", "max-age= 100", "max-age=60,", "a=\"x"]
+    {
         assert_eq!(cdn(value), None, "{value:?}");
     }
     let lines = [("Forebay-Cache-Control", "&"), ("CDN-Cache-Control", "max-age=7")];

@@ -73,6 +73,7 @@ fn rfc9111_4_3_4_a_weak_validator_freshens_the_most_recent_match() {
     assert_eq!(freshened(&[("Last-Modified", &new)], &[&[("Last-Modified", &old)]]), [0; 0]);
     assert_eq!(freshened(&[tag, ("Last-Modified", &new)], &[&[tag, ("Last-Modified", &old)]]), [0; 0]);
     assert_eq!(freshened(&[tag, ("Last-Modified", &new)], &[&[tag]]), [0]);
+    assert_eq!(freshened(&[("Last-Modified", &new)], &[&[tag]]), [0; 0]);
 }
 
 #[test]

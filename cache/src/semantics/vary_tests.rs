@@ -77,7 +77,10 @@ fn accept_language_is_compared_by_its_meaning() {
 fn accept_encoding_is_compared_by_its_meaning() {
     let same = |a, b| selects("Accept-Encoding", &[("Accept-Encoding", a)], &[("Accept-Encoding", b)]);
     assert!(same("gzip, br", "BR,X-Gzip"));
+    assert!(same("gzip, x-gzip, gzip", "gzip"));
     assert!(!same("gzip;q=0", "gzip"));
+    assert!(!same("gzip, gzip;q=0", "gzip;q=0, gzip"), "which of them counts is the origin's guess");
+    assert!(!same("\"A,b\"", "\"a,b\""), "what does not follow the grammar is compared as it is");
     assert!(!same("gzip", "identity"));
     assert!(!same("gzip;q=2", "gzip;q=3"), "what does not follow the grammar is compared as it is");
 }
