@@ -23,9 +23,9 @@ pub struct FreshnessPolicy {
     pub heuristic_ceiling: Duration,
     /// Ceiling of any lifetime, the response's own included. Default none.
     pub max_lifetime: Option<Duration>,
-    /// `stale-while-revalidate` where the response gives none. Default zero.
+    /// `stale-while-revalidate` where the response gives none and has a lifetime above zero. Default zero.
     pub stale_while_revalidate: Duration,
-    /// `stale-if-error` where the response gives none. Default zero.
+    /// `stale-if-error` where the response gives none and has a lifetime above zero. Default zero.
     pub stale_if_error: Duration,
 }
 
@@ -119,9 +119,12 @@ pub fn freshness(exchange: &Exchange<'_>, policy: &FreshnessPolicy) -> Freshness
         .unwrap_or((LifetimeSource::None, Duration::ZERO));
     let lifetime = policy.max_lifetime.map_or(lifetime, |ceiling| lifetime.min(ceiling));
     let directives = &exchange.directives;
-    let stale_window = |own: Option<Duration>, default| match () {
-        () if directives.forbids_stale() => Duration::ZERO,
-        () => own.unwrap_or(default),
+    // What was never fresh was not meant to be shared for any time, and the operator's default does not make it so.
+    let stale_window = |own: Option<Duration>, default| match own {
+        _ if directives.forbids_stale() => Duration::ZERO,
+        Some(own) => own,
+        None if lifetime.is_zero() => Duration::ZERO,
+        None => default,
     };
     Freshness {
         lifetime,

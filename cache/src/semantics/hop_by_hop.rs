@@ -23,9 +23,8 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 
 /// Fields every recipient of the content needs: `Connection` cannot take them away (RFC 9110 section 7.6.1 forbids to
 /// name such), or a client could change what is framed, cached or selected behind the back of whoever decided it.
-const END_TO_END: [&str; 28] = [
+const END_TO_END: [&str; 27] = [
     "age",
-    "authority",
     "cache-control",
     "cdn-cache-control",
     "cache-status",
@@ -55,7 +54,8 @@ const END_TO_END: [&str; 28] = [
 ];
 
 /// Removes the hop-by-hop fields and whatever else `Connection` names. To be called before the fields of the next hop
-/// are added, so that a client cannot name those away.
+/// are added, so that a client cannot name those away, and before the key is made and a variant selected, so that these
+/// see the request the origin sees.
 ///
 /// What a protocol switch needs (`Upgrade`) the caller puts back.
 pub fn strip(fields: &mut HeaderMap) {

@@ -31,9 +31,12 @@ pub(super) fn for_each_member<'a>(line: &'a [u8], mut each: impl FnMut(&'a [u8],
 /// Splits a list at the commas outside quoted-strings; members come without the whitespace around them, empty ones not.
 pub(super) fn split_list(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = line;
+    // Where one quoted-string never ends, none after it does: it is not looked for again, or a line of stray quotes would
+    // be scanned to its end for each of them.
+    let mut quotes = true;
     std::iter::from_fn(move || {
         while !rest.is_empty() {
-            let end = member_end(rest);
+            let end = member_end(rest, &mut quotes);
             let (member, tail) = rest.split_at_checked(end).unwrap_or((rest, &[]));
             rest = tail.get(1..).unwrap_or(&[]);
             let member = member.trim_ascii();
@@ -45,15 +48,17 @@ pub(super) fn split_list(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Index of the comma that ends the first member of `text`, or its length.
-fn member_end(text: &[u8]) -> usize {
+/// Index of the comma that ends the first member of `text`, or its length. `quotes` turns false where a quoted-string
+/// never ends, and quotes are ordinary bytes from there on.
+fn member_end(text: &[u8], quotes: &mut bool) -> usize {
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
-        match byte {
-            b',' => return at,
-            b'"' => at += text.get(at..).and_then(quoted_len).unwrap_or(1),
-            _ => at += 1,
+        if byte == b',' {
+            return at;
         }
+        let quoted = if byte == b'"' && *quotes { text.get(at..).and_then(quoted_len) } else { None };
+        *quotes &= byte != b'"' || quoted.is_some();
+        at += quoted.unwrap_or(1);
     }
     text.len()
 }
@@ -140,6 +145,13 @@ mod tests {
         let got = members(r#"a="x, no-store"#);
         assert_eq!(got, [("a".into(), Argument::Malformed), ("no-store".into(), Argument::Absent)]);
         assert_eq!(members("a=\"x\\"), [("a".into(), Argument::Malformed)]);
+    }
+
+    #[test]
+    fn a_line_of_stray_quotes_takes_linear_time() {
+        // Scanned to its end for each quote, this would be 2^36 steps: longer than any test may take.
+        let line = format!("\"{}", "\\\",".repeat(1 << 18));
+        assert_eq!(split_list(line.as_bytes()).count(), 1 << 18);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! HTTP caching semantics for a shared cache: RFC 9111, with RFC 5861 (stale responses), 9211 (`Cache-Status`) and 9213
 //! (targeted fields). Pure functions; see the crate documentation.
 //!
-//! A fill asks [`storability`] and builds a [`crate::stored::StoredResponse`], which distils [`freshness`] and [`age`].
-//! A lookup asks [`vary`] whether a stored response may be selected and [`reuse`] whether it may be used.
+//! A fill asks [`storability()`] and builds a [`crate::stored::StoredResponse`], which distils [`freshness()`] and
+//! [`age`]. A lookup asks [`vary`] whether a stored response may be selected and [`reuse()`] whether it may be used.
 //! [`validation`] and [`invalidation`] say what a forwarded request and its response do to what is stored.
 
 pub mod age;
@@ -28,7 +28,7 @@ mod member;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use directives::{RequestDirectives, ResponseDirectives};
 pub use exchange::Exchange;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use regex::{Regex, RegexBuilder};
+use regex::bytes::{Regex, RegexBuilder};
 
 /// One rule: `refresh_pattern regex min percent max`.
 ///
@@ -58,7 +58,7 @@ impl RefreshPatterns {
     /// The first rule whose pattern is found in `url`.
     #[must_use]
     pub fn find(&self, url: &str) -> Option<&RefreshPattern> {
-        self.0.iter().find(|rule| rule.regex.is_match(url))
+        self.0.iter().find(|rule| rule.regex.is_match(url.as_bytes()))
     }
 }
 

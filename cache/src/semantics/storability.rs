@@ -239,7 +239,7 @@ fn vary_star(exchange: &Exchange<'_>, _: &StorePolicy) -> Option<Reason> {
 fn reusable(exchange: &Exchange<'_>, policy: &StorePolicy) -> Option<Reason> {
     let freshness = freshness(exchange, &policy.freshness);
     let validatable = validation::has_validator(exchange.response);
-    if freshness.source == LifetimeSource::None && !exchange.directives.no_cache.is_unqualified() {
+    if freshness.source == LifetimeSource::None {
         return without_freshness(exchange, policy, validatable);
     }
     let age = initial_age(exchange.response, exchange.request_time, exchange.response_time);
@@ -251,7 +251,8 @@ fn reusable(exchange: &Exchange<'_>, policy: &StorePolicy) -> Option<Reason> {
 /// Nothing gives a lifetime: what is left is validation at every use, for statuses that are heuristically cacheable.
 fn without_freshness(exchange: &Exchange<'_>, policy: &StorePolicy, validatable: bool) -> Option<Reason> {
     let status = exchange.status;
-    let cookie = exchange.request.contains_key(COOKIE);
+    // `no-cache` says itself how the response may be reused, so the cookie need not be feared.
+    let cookie = exchange.request.contains_key(COOKIE) && !exchange.directives.no_cache.is_unqualified();
     if cookie && (validatable || implicit_lifetime(exchange, &policy.freshness).is_some()) {
         return Some(Reason::CookieWithoutExplicitFreshness);
     }

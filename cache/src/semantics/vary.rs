@@ -1,6 +1,7 @@
 //! Selection among stored responses by `Vary` (RFC 9111 section 4.1).
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use http::HeaderMap;
 use http::header::{
@@ -8,7 +9,7 @@ use http::header::{
     USER_AGENT, VARY,
 };
 
-use super::member::split_list;
+use super::member::{is_token_byte, split_list};
 
 /// The fields a response nominated in `Vary`, with the normalised values the forwarded request had for them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -155,6 +156,11 @@ fn preferences(name: &HeaderName, value: &[u8]) -> Option<Vec<u8>> {
     }
     members.sort_unstable_by(|(a, a_weight), (b, b_weight)| b_weight.cmp(a_weight).then_with(|| a.cmp(b)));
     members.dedup();
+    // The same member with two weights: which of them counts is each origin's own guess.
+    let distinct: BTreeSet<_> = members.iter().map(|(text, _)| text).collect();
+    if distinct.len() < members.len() {
+        return None;
+    }
     let mut out = Vec::with_capacity(value.len());
     for (text, weight) in members {
         out.extend_from_slice(&text);
@@ -171,13 +177,13 @@ fn preference(name: &HeaderName, member: &[u8]) -> Option<(Vec<u8>, u16)> {
         let part = part.trim_ascii();
         match part.split_at_checked(2) {
             Some((q, digits)) if index > 0 && q.eq_ignore_ascii_case(b"q=") => weight = parse_weight(digits)?,
-            // Parameter values of media types may be case sensitive, and quoted ones may hold a semicolon.
-            _ if index > 0 && (part.contains(&b'"') || *name != ACCEPT) => return None,
-            _ if index > 0 => {
+            _ if !part.iter().all(|&byte| is_token_byte(byte) || matches!(byte, b'/' | b'=')) => return None,
+            _ if index == 0 => text.extend(part.to_ascii_lowercase()),
+            // The values of a media type's parameters may be case sensitive.
+            _ => {
                 text.push(b';');
                 text.extend_from_slice(part);
             }
-            _ => text.extend(part.to_ascii_lowercase()),
         }
     }
     if *name == ACCEPT_ENCODING {
