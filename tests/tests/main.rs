@@ -2,7 +2,7 @@
 //!
 //! `framing_*` and `offload_*` tests named `row_NN_…` are the rows of the attack catalogue: what an attacker sends, and
 //! the only outcomes that are safe.
-#![expect(clippy::panic, clippy::indexing_slicing, reason = "tests report by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests report by panicking")]
 
 mod harness;
 mod refusal;
@@ -16,3 +16,14 @@ mod framing_responses;
 mod offload_conditions;
 mod offload_files;
 mod offload_security;
+
+mod listen_connections;
+mod listen_deadlines;
+mod listen_proxy_protocol;
+mod listen_tls;
+
+mod forward_failures;
+mod forward_fields;
+mod forward_servers;
+mod forward_slow_clients;
+mod forward_streams;
