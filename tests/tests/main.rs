@@ -27,3 +27,14 @@ mod forward_fields;
 mod forward_servers;
 mod forward_slow_clients;
 mod forward_streams;
+
+mod cache_collapse;
+mod cache_fills;
+mod cache_freshness;
+mod cache_invalidation;
+mod cache_keys;
+mod cache_preset;
+mod cache_selection;
+mod cache_stale;
+mod cache_storing;
+mod compress;
