@@ -282,6 +282,21 @@ impl Client {
         self.take(length).expect("raw bytes")
     }
 
+    /// Reads `length` bytes of the content of a response whose head is this, and no more than what is there needs.
+    /// Chunks must not reach beyond it.
+    pub fn read_content_bytes(&mut self, head: &Answer, length: usize) -> Vec<u8> {
+        if head.field("transfer-encoding").is_none() {
+            return self.read_exactly(length);
+        }
+        let mut content = Vec::new();
+        while content.len() < length {
+            let line = self.take_line().expect("a chunk");
+            let size = usize::from_str_radix(&line, 16).expect("a chunk's size");
+            content.extend_from_slice(&self.read_exactly(size + 2)[..size]);
+        }
+        content
+    }
+
     /// Reads raw bytes at `rate` bytes a second for as long as `go_on` says so; returns how many came.
     /// Its kernel buffer is small, so that the peer feels the pace.
     pub fn read_slowly(&mut self, rate: usize, mut go_on: impl FnMut() -> bool) -> usize {

@@ -209,6 +209,10 @@ impl Shared {
         change(&mut self.connections.lock()[connection]);
     }
 
+    pub(crate) fn has_seen(&self, target: &str) -> bool {
+        self.requests.lock().iter().any(|request| request.target == target)
+    }
+
     pub(crate) fn note(&self, request: Request) {
         self.requests.lock().push(request);
     }

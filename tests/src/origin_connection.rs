@@ -48,6 +48,12 @@ impl OriginConnection {
         self.shared.note(request);
     }
 
+    /// Whether a request for this target has come, on whatever connection.
+    #[must_use]
+    pub fn seen(&self, target: &str) -> bool {
+        self.shared.has_seen(target)
+    }
+
     /// Reads a request head only; its content stays to be read. It is not remembered.
     pub fn read_head(&mut self) -> Option<Request> {
         let end = loop {

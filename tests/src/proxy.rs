@@ -127,13 +127,11 @@ impl Proxy {
     }
 
     /// `GET` on a connection of its own.
-    #[must_use]
     pub fn get(&self, target: &str) -> Answer {
         self.connect().get(target)
     }
 
     /// `GET` with fields on a connection of its own.
-    #[must_use]
     pub fn get_with(&self, target: &str, fields: &[(&str, &str)]) -> Answer {
         self.connect().request("GET", target, fields)
     }

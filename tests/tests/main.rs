@@ -1,2 +1,40 @@
-//! Behaviour of the built binary. One module a family of claims.
+//! Behaviour of the built binary. One module a family of claims, one test a claim.
+//!
+//! `framing_*` and `offload_*` tests named `row_NN_…` are the rows of the attack catalogue: what an attacker sends, and
+//! the only outcomes that are safe.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests report by panicking")]
+
 mod harness;
+mod refusal;
+
+mod framing_admission;
+mod framing_connections;
+mod framing_h2;
+mod framing_requests;
+mod framing_responses;
+
+mod offload_conditions;
+mod offload_files;
+mod offload_security;
+
+mod listen_connections;
+mod listen_deadlines;
+mod listen_proxy_protocol;
+mod listen_tls;
+
+mod forward_failures;
+mod forward_fields;
+mod forward_servers;
+mod forward_slow_clients;
+mod forward_streams;
+
+mod cache_collapse;
+mod cache_fills;
+mod cache_freshness;
+mod cache_invalidation;
+mod cache_keys;
+mod cache_preset;
+mod cache_selection;
+mod cache_stale;
+mod cache_storing;
+mod compress;
