@@ -19,6 +19,9 @@ impl FetchError {
     pub(crate) const FRAMING: Self = Self::bad_gateway("upstream-framing");
     pub(crate) const UNEXPECTED: Self = Self::bad_gateway("upstream-response-unexpected");
 
+    /// Nginx calls it 499; nobody is there to read it.
+    pub(crate) const CLIENT_LEFT: Self = Self::new(StatusCode::BAD_REQUEST, "client-left");
+
     pub(crate) const fn new(status: StatusCode, reason: &'static str) -> Self {
         Self { status, reason }
     }

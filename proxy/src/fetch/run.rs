@@ -14,7 +14,7 @@ use forebay_cache::semantics::{
     storability,
 };
 use forebay_cache::stored::StoredResponse;
-use http::header::{CONTENT_LENGTH, DATE};
+use http::header::{CONTENT_LENGTH, DATE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
@@ -59,8 +59,8 @@ pub(crate) struct StorePlan {
 
 /// What the one who asked gets.
 pub(crate) enum Arrived {
-    /// A storable response on its way.
-    Flight(Arc<Flight>),
+    /// A storable response on its way, and fields that are not stored but are for the client that caused the fill.
+    Flight(Arc<Flight>, HeaderMap),
     /// A stored response that is good again.
     Freshened(Arc<StoredResponse>),
     /// A response for this client alone.
@@ -77,6 +77,9 @@ pub(crate) struct Private {
     /// Why it is not stored; `None` for a pass.
     pub(crate) reason: Option<&'static str>,
 }
+
+/// Interim responses taken from an upstream before its final one.
+const INTERIMS: usize = 16;
 
 /// The exchange as the log tells it, whatever came of it.
 pub(crate) type UpstreamReport = Option<UpstreamExchange>;
@@ -111,10 +114,21 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
     if !candidates.is_empty() {
         preconditions.apply(&mut outbound.fields);
     }
+    let mut answer = answer;
     loop {
         let sent = Sent { method: outbound.method.clone(), fields: outbound.fields.clone(), at: lasting.clock.now() };
         let again = Outbound { body: RequestBody::Empty, ..clone_head(&outbound) };
-        let begun = begin(&lasting, &pool, job.interim.as_ref(), outbound, report).await;
+        let begun = {
+            let begun = begin(&lasting, &pool, job.interim.as_ref(), outbound, report);
+            match &job.store {
+                Some(_) => begun.await,
+                // What is for one client is not fetched for nobody.
+                None => tokio::select! {
+                    begun = begun => begun,
+                    () = answer.closed() => return Ok(()),
+                },
+            }
+        };
         let (exchange, head) = match begun {
             Ok(begun) => begun,
             Err(error) => return Err((error, Some(answer))),
@@ -197,6 +211,7 @@ fn take(outbound: &mut Outbound) -> Outbound {
         fields: HeaderMap::new(),
         body: RequestBody::Empty,
         upgrade: false,
+        expects_continue: false,
     };
     std::mem::replace(outbound, empty)
 }
@@ -208,6 +223,7 @@ fn clone_head(outbound: &Outbound) -> Outbound {
         fields: outbound.fields.clone(),
         body: RequestBody::Empty,
         upgrade: false,
+        expects_continue: false,
     }
 }
 
@@ -229,10 +245,15 @@ async fn begin(
         total: None,
     };
     *report = Some(told);
+    let mut interims = 0;
     loop {
         let event = exchange.event().await.inspect_err(|_| exchange.server.metrics.failed())?;
         match event {
+            Event::Interim(..) if interims == INTERIMS => {
+                return Err(FetchError::bad_gateway("upstream-interim-flood"));
+            }
             Event::Interim(status, fields) => {
+                interims += 1;
                 // 100 is for the hop it was sent on; the others are for the client.
                 if let Some(interim) = interim.filter(|_| status != StatusCode::CONTINUE) {
                     let _ = interim.try_send((status, fields));
@@ -317,7 +338,7 @@ async fn fill(
     let flight = Arc::new(Flight::new(Arc::clone(&response), body, length));
     lasting.not_shared.invalidate(&plan.key);
     plan.leader.fill().settle(Verdict::Streaming(Arc::clone(&flight)));
-    let _ = answer.send((Ok(Arrived::Flight(flight)), report));
+    let _ = answer.send((Ok(Arrived::Flight(flight, own_fields(&head, &response))), report));
     let mut received = 0;
     let mut keeps = true;
     while head.content && !exchange.has_ended() {
@@ -346,6 +367,17 @@ async fn fill(
     }
     writer.finish();
     Ok(())
+}
+
+/// `Set-Cookie` that was stripped for the store (`set_cookie = "strip"`).
+fn own_fields(head: &Head, stored: &StoredResponse) -> HeaderMap {
+    let mut own = HeaderMap::new();
+    if !stored.fields().contains_key(SET_COOKIE) {
+        for cookie in head.fields.get_all(SET_COOKIE) {
+            own.append(SET_COOKIE, cookie.clone());
+        }
+    }
+    own
 }
 
 /// The upstream broke off: readers see an error, nothing is stored.

@@ -57,7 +57,7 @@ impl RequestMetrics {
             stale_served: [stale(first)?, stale(second)?, stale(third)?],
             offload: make.counter("forebay_offload_total", "Requests answered by a file, without an AP server.")?,
             collapsed: make.counter(
-                "forebay_collapsed_requests_total",
+                "forebay_coalesced_requests_total",
                 "Requests answered by a fill another request had started.",
             )?,
         })

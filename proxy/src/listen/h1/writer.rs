@@ -1,5 +1,6 @@
 //! Responses on an HTTP/1 connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -8,6 +9,7 @@ use http::{HeaderMap, StatusCode, Version};
 use tokio::io::{AsyncWriteExt as _, WriteHalf};
 use tokio::time::Instant;
 
+use super::gone::Gone;
 use crate::http::{Length, SinkError};
 use crate::listen::stream::Stream;
 
@@ -44,6 +46,7 @@ pub(crate) struct H1Writer {
     head_sent: bool,
     aborted: bool,
     sent: u64,
+    gone: Arc<Gone>,
 }
 
 impl H1Writer {
@@ -58,6 +61,7 @@ impl H1Writer {
             head_sent: false,
             aborted: false,
             sent: 0,
+            gone: Arc::default(),
         }
     }
 
@@ -81,6 +85,15 @@ impl H1Writer {
 
     pub(super) fn is_aborted(&self) -> bool {
         self.aborted
+    }
+
+    pub(super) fn gone_flag(&self) -> Arc<Gone> {
+        Arc::clone(&self.gone)
+    }
+
+    /// Waits until the client has closed its side of the connection.
+    pub(crate) async fn gone(&self) {
+        self.gone.wait().await;
     }
 
     pub(crate) fn sent(&self) -> u64 {
