@@ -66,7 +66,7 @@ fn collapsed_answers_say_so_and_are_counted() {
     let clients = herd(&proxy, 10, "/x");
     assert_eventually!(origin.total() == 1);
     // All ten have been read when the last of them, pipelined after another, would be answered; wait for the count.
-    assert_eventually!(proxy.metric("forebay_collapsed_requests_total", &[]) >= 9.0);
+    assert_eventually!(proxy.metric("forebay_coalesced_requests_total", &[]) >= 9.0);
     origin.release();
     let collapsed = clients.into_iter().map(|mut client| client.read_response());
     assert_eq!(collapsed.filter(|answer| answer.cache_status().contains("collapsed")).count(), 9);

@@ -102,7 +102,7 @@ fn certificates_and_keys_are_checked() {
     let other = forebay_tests::certs::site(directory.path(), &["other.test"]);
     let key = format!("key = {:?}", directory.path().join("site.test.key"));
     for (broken, word) in [
-        (text.replace(&key, &format!("key = {:?}", other.key)), "match"),
+        (text.replace(&key, &format!("key = {:?}", other.key)), "not that of the certificate"),
         (text.replace(&key, "key = \"/no/such.key\""), "/no/such.key"),
         (text.replace(&key, &format!("key = {:?}", other.certificate)), "key"),
     ] {

@@ -61,7 +61,7 @@ pub(crate) async fn serve(
     let mut incoming = Incoming { reader, buffer: early, complete: true };
     let limits = shared.runtime().config.limits.clone();
     let floor = RateFloor { rate: limits.send_rate_floor, grace: limits.send_grace };
-    let mut writer = H1Writer::new(writer, floor);
+    let mut writer = H1Writer::new(writer, floor, drain.clone());
     let mut first = true;
     loop {
         let runtime = shared.runtime();

@@ -7,6 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, StatusCode, Version};
 use tokio::io::{AsyncWriteExt as _, WriteHalf};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::gone::Gone;
@@ -47,10 +48,11 @@ pub(crate) struct H1Writer {
     aborted: bool,
     sent: u64,
     gone: Arc<Gone>,
+    drain: watch::Receiver<bool>,
 }
 
 impl H1Writer {
-    pub(super) fn new(stream: WriteHalf<Stream>, floor: RateFloor) -> Self {
+    pub(super) fn new(stream: WriteHalf<Stream>, floor: RateFloor, drain: watch::Receiver<bool>) -> Self {
         Self {
             stream,
             out: BytesMut::new(),
@@ -62,6 +64,7 @@ impl H1Writer {
             aborted: false,
             sent: 0,
             gone: Arc::default(),
+            drain,
         }
     }
 
@@ -132,6 +135,8 @@ impl H1Writer {
         if self.framing == Framing::UntilClose {
             self.keep_alive = false;
         }
+        // A drain that began while the response was made: this connection takes no further request.
+        self.keep_alive &= !*self.drain.borrow();
         self.status_line(status);
         self.field_lines(fields);
         match self.framing {
