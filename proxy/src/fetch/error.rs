@@ -30,6 +30,11 @@ impl FetchError {
         Self::new(StatusCode::BAD_GATEWAY, reason)
     }
 
+    /// Whether the connection ended before there was a response.
+    pub(crate) fn is_closed(self) -> bool {
+        self.reason == "upstream-closed"
+    }
+
     /// Whether the upstream is at fault, so that a stale response may stand in (RFC 5861 section 4).
     pub(crate) fn is_of_upstream(self) -> bool {
         self.status.is_server_error()

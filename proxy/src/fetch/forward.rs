@@ -62,12 +62,14 @@ pub(super) struct Exchange {
     /// Until when the server is given the chance to say whether it wants the content.
     undecided: Option<tokio::time::Instant>,
     ended: bool,
+    /// The connection had been used before: that it is closed may just mean that it had idled too long.
+    pub(super) reused: bool,
     pub(super) started: Instant,
 }
 
 impl Outbound {
     /// Sending it twice does no harm, and nothing of its content is gone.
-    fn is_repeatable(&self) -> bool {
+    pub(super) fn is_repeatable(&self) -> bool {
         matches!(self.body, RequestBody::Empty) && matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
 
@@ -112,8 +114,8 @@ pub(super) async fn connect(lasting: &Lasting, pool: &Pool, outbound: Outbound) 
     let Outbound { body, expects_continue, .. } = outbound;
     for server in pool.candidates(lasting.clock.now()) {
         let started = Instant::now();
-        let session = match lasting.connector.get_http_session(&server.peer).await {
-            Ok((HttpSession::H1(session), _)) => session,
+        let (session, reused) = match lasting.connector.get_http_session(&server.peer).await {
+            Ok((HttpSession::H1(session), reused)) => (session, reused),
             Ok(_) => return Err(FetchError::UNEXPECTED),
             Err(error) => {
                 server.connect_failed(lasting.clock.now());
@@ -136,7 +138,16 @@ pub(super) async fn connect(lasting: &Lasting, pool: &Pool, outbound: Outbound) 
         }
         let undecided = expects_continue.then(|| tokio::time::Instant::now() + CONTINUE_WAIT);
         let sending = !body.is_empty() && undecided.is_none();
-        return Ok(Exchange { session, server: Arc::clone(server), body, sending, undecided, ended: false, started });
+        return Ok(Exchange {
+            session,
+            server: Arc::clone(server),
+            body,
+            sending,
+            undecided,
+            ended: false,
+            reused,
+            started,
+        });
     }
     Err(failure)
 }

@@ -78,6 +78,9 @@ pub(crate) struct Private {
     pub(crate) reason: Option<&'static str>,
 }
 
+/// Kept connections tried that turn out to be dead.
+const REPEATS: usize = 4;
+
 /// Interim responses taken from an upstream before its final one.
 const INTERIMS: usize = 16;
 
@@ -227,7 +230,8 @@ fn clone_head(outbound: &Outbound) -> Outbound {
     }
 }
 
-/// Connects, sends, and reads up to the final head.
+/// Connects, sends, and reads up to the final head. A kept connection that turns out to be dead is no failure: what can
+/// be repeated is repeated on another.
 async fn begin(
     lasting: &Lasting,
     pool: &Pool,
@@ -235,7 +239,33 @@ async fn begin(
     outbound: Outbound,
     report: &mut UpstreamReport,
 ) -> Result<(Exchange, Head), FetchError> {
-    let mut exchange = forward::connect(lasting, pool, outbound).await?;
+    let repeatable = outbound.is_repeatable().then(|| clone_head(&outbound));
+    let mut outbound = outbound;
+    let mut repeats = 0;
+    loop {
+        let mut exchange = forward::connect(lasting, pool, outbound).await?;
+        match read_head(lasting, &mut exchange, interim, report).await {
+            Ok(head) => return Ok((exchange, head)),
+            Err(error) => match &repeatable {
+                Some(again) if exchange.reused && error.is_closed() && repeats < REPEATS => {
+                    repeats += 1;
+                    outbound = clone_head(again);
+                }
+                _ => {
+                    exchange.server.metrics.failed();
+                    return Err(error);
+                }
+            },
+        }
+    }
+}
+
+async fn read_head(
+    lasting: &Lasting,
+    exchange: &mut Exchange,
+    interim: Option<&mpsc::Sender<(StatusCode, HeaderMap)>>,
+    report: &mut UpstreamReport,
+) -> Result<Head, FetchError> {
     let connected = exchange.started.elapsed();
     let told = UpstreamExchange {
         address: exchange.server.address,
@@ -247,8 +277,7 @@ async fn begin(
     *report = Some(told);
     let mut interims = 0;
     loop {
-        let event = exchange.event().await.inspect_err(|_| exchange.server.metrics.failed())?;
-        match event {
+        match exchange.event().await? {
             Event::Interim(..) if interims == INTERIMS => {
                 return Err(FetchError::bad_gateway("upstream-interim-flood"));
             }
@@ -262,12 +291,9 @@ async fn begin(
             Event::Head(status, fields, content) => {
                 let first_byte = exchange.started.elapsed();
                 exchange.server.metrics.response(status.as_u16(), first_byte);
-                *report = Some(UpstreamExchange {
-                    status: Some(status.as_u16()),
-                    first_byte: Some(first_byte.saturating_sub(connected)),
-                    ..told
-                });
-                return Ok((exchange, Head { status, fields, at: lasting.clock.now(), content }));
+                let first_byte = Some(first_byte.saturating_sub(connected));
+                *report = Some(UpstreamExchange { status: Some(status.as_u16()), first_byte, ..told });
+                return Ok(Head { status, fields, at: lasting.clock.now(), content });
             }
             Event::Chunk(_) | Event::End => return Err(FetchError::UNEXPECTED),
         }

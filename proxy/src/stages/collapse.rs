@@ -60,6 +60,7 @@ pub(crate) async fn obtain(
             Ok(Joined::Follow(fill)) => fill,
         };
         context.collapsed = true;
+        lasting.metrics.coalesced.inc();
         let Ok(verdict) = tokio::time::timeout(PATIENCE, fill.verdict()).await else { break };
         match verdict {
             Verdict::Streaming(flight) if flight.response.variance().matches(&wanted.forwarded) => {
