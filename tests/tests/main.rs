@@ -38,3 +38,6 @@ mod cache_selection;
 mod cache_stale;
 mod cache_storing;
 mod compress;
+
+mod docs_configs;
+mod docs_references;
