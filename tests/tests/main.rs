@@ -41,3 +41,10 @@ mod compress;
 
 mod docs_configs;
 mod docs_references;
+
+mod account_log;
+mod account_metrics;
+mod config_cli;
+mod drain;
+mod soak;
+mod wordpress_farm;

@@ -182,6 +182,14 @@ impl H2Writer {
         self.sent
     }
 
+    /// Waits until the client has reset the stream or ended the connection.
+    pub(crate) async fn gone(&mut self) {
+        match &mut self.stream {
+            Some(stream) => drop(poll_fn(|cx| stream.poll_reset(cx)).await),
+            None => drop(poll_fn(|cx| self.respond.poll_reset(cx)).await),
+        }
+    }
+
     pub(crate) fn head_sent(&self) -> bool {
         self.stream.is_some() || self.done
     }
