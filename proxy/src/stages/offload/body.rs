@@ -5,7 +5,6 @@
 //! is written or cut while it is sent ends in an error, never in padding or in a mix of two contents.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
