@@ -28,6 +28,7 @@ use crate::account::entry::{CacheOutcome, Entry, StaleReason};
 use crate::context::Context;
 use crate::fetch::outbound::{self, Forwarding, Purpose};
 use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound};
+use crate::front;
 use crate::http::{Answer, Refusal, Request, RequestBody, Sink, SinkError};
 use crate::listen::Connection;
 use crate::runtime::Runtime;
@@ -69,13 +70,15 @@ pub(crate) async fn refuse(runtime: &Arc<Runtime>, connection: &Arc<Connection>,
 }
 
 /// Sends the answer and accounts for the request.
-async fn finish(context: Context, mut answer: Answer, mut sink: Sink<'_>) {
+async fn finish(mut context: Context, mut answer: Answer, mut sink: Sink<'_>) {
     // Content nobody read would be taken for the next request.
     if context.close || !matches!(context.request.body, RequestBody::Empty) {
         sink.close_after();
     }
     if answer.status != StatusCode::SWITCHING_PROTOCOLS {
-        deliver::tell(&context, &mut answer.fields);
+        deliver::tell_of_itself(&context, &mut answer.fields);
+        front::prepare(&mut context, &answer);
+        deliver::tell_of_now(&context, &mut answer.fields);
     }
     let (status, content_type) = (answer.status, answer.fields.get(http::header::CONTENT_TYPE).cloned());
     let sent = deliver::send(&mut sink, answer, &context.request.method).await;
@@ -269,6 +272,7 @@ async fn stored(
 ) -> Result<Answer, Failure> {
     context.age = Some(variant.response.current_age(context.now));
     context.ttl = Some(variant.response.ttl(context.now));
+    context.preparing = Some(variant.clone()).filter(|_| context.outcome == CacheOutcome::Hit);
     let answer = deliver::represent(context, &visit.site, key, &Source::Stored(variant)).await;
     Ok(answer.unwrap_or_else(|| synthetic(StatusCode::INTERNAL_SERVER_ERROR)))
 }
@@ -297,7 +301,7 @@ async fn arrive(
             let kept = kept
                 .as_ref()
                 .and_then(|variants| variants.iter().find(|variant| Arc::ptr_eq(&variant.response, &response)));
-            Source::Stored(kept.cloned().unwrap_or_else(|| Variant { response, coded: Vec::new() }))
+            Source::Stored(kept.cloned().unwrap_or_else(|| Variant::new(response)))
         }
         Arrived::Flight(flight, fields) => {
             context.stored = true;

@@ -8,6 +8,7 @@ mod harness;
 mod refusal;
 
 mod framing_admission;
+mod front;
 mod framing_connections;
 mod framing_h2;
 mod framing_requests;

@@ -4,4 +4,4 @@ mod memory;
 mod variants;
 
 pub use memory::{MemoryStats, MemoryStore};
-pub use variants::{Variant, Variants};
+pub use variants::{Prepared, Variant, Variants};

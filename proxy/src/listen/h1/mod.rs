@@ -20,6 +20,7 @@ use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::Connection;
 use super::stream::Stream;
+use crate::front::{self, Hit};
 use crate::http::{Refusal, Request, RequestBody, Sink};
 use crate::runtime::{Runtime, Shared};
 use crate::service;
@@ -29,7 +30,8 @@ use gone::Gone;
 use parse::Head;
 
 pub(crate) use body::H1Body;
-pub(crate) use writer::{H1Writer, RateFloor};
+pub(crate) use parse::whole_head;
+pub(crate) use writer::{H1Writer, RateFloor, start};
 
 /// First read of a connection; grows with the head.
 const HEAD_READ: usize = 4 * 1024;
@@ -44,6 +46,8 @@ const LINGER_BYTES: usize = 256 * 1024;
 
 /// What came instead of, or as, the next request.
 enum Next {
+    /// A request the front has found the answer of.
+    Hit(Hit),
     Head(Head),
     Refused(Refusal),
     Closed,
@@ -65,8 +69,17 @@ pub(crate) async fn serve(
     let mut first = true;
     loop {
         let runtime = shared.runtime();
-        let request = match next_head(&mut incoming, &runtime, first, &mut drain).await {
+        let request = match next_head(&mut incoming, &runtime, connection, first, &mut drain).await {
             Next::Closed => return,
+            Next::Hit(hit) => {
+                first = false;
+                let sent = writer.hit(&hit).await;
+                front::account(&runtime, hit, sent);
+                if sent.is_err() || !writer.keeps_alive() {
+                    return close(Some(incoming), writer).await;
+                }
+                continue;
+            }
             Next::Refused(refusal) => Err(refusal),
             Next::Head(head) => framed(head),
         };
@@ -147,12 +160,21 @@ async fn watch_for_end(incoming: &mut Incoming, gone: &Gone) {
 }
 
 /// Reads up to the end of the next head. A whole head has `head_timeout` from its first byte on, however it drips.
-async fn next_head(incoming: &mut Incoming, runtime: &Runtime, first: bool, drain: &mut watch::Receiver<bool>) -> Next {
+async fn next_head(
+    incoming: &mut Incoming,
+    runtime: &Runtime,
+    connection: &Connection,
+    first: bool,
+    drain: &mut watch::Receiver<bool>,
+) -> Next {
     let limits = &runtime.config.limits;
     let mut begun = !incoming.buffer.is_empty();
     let idle = if first { limits.head_timeout } else { limits.keepalive_timeout };
     let mut deadline = Instant::now() + if begun { limits.head_timeout } else { idle };
     loop {
+        if let Some(hit) = front::find(runtime, connection, &mut incoming.buffer) {
+            return Next::Hit(hit);
+        }
         match parse::head(&mut incoming.buffer, limits) {
             Ok(Some(head)) => return Next::Head(head),
             Ok(None) => {}

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::gone::Gone;
+use crate::front::Hit;
 use crate::http::{Length, SinkError};
 use crate::listen::stream::Stream;
 
@@ -33,6 +34,29 @@ enum Framing {
     Length(u64),
     Chunked,
     UntilClose,
+}
+
+/// Status line and field lines. Those of the connection are written by the head itself and never taken from the answer.
+pub(crate) fn start(out: &mut BytesMut, status: StatusCode, fields: &HeaderMap) {
+    // The version is ours, not the client's (RFC 9110 section 2.5).
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.extend_from_slice(b" ");
+    out.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in fields {
+        if !matches!(*name, CONNECTION | CONTENT_LENGTH | TRANSFER_ENCODING | UPGRADE) {
+            line(out, name.as_str(), value.as_bytes());
+        }
+    }
+}
+
+fn line(out: &mut BytesMut, name: &str, value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The writing half of a connection.
@@ -111,8 +135,7 @@ impl H1Writer {
         if self.version == Version::HTTP_10 || self.head_sent {
             return Ok(());
         }
-        self.status_line(status);
-        self.field_lines(fields);
+        start(&mut self.out, status, fields);
         self.out.extend_from_slice(b"\r\n");
         self.flush().await
     }
@@ -137,8 +160,7 @@ impl H1Writer {
         }
         // A drain that began while the response was made: this connection takes no further request.
         self.keep_alive &= !*self.drain.borrow();
-        self.status_line(status);
-        self.field_lines(fields);
+        start(&mut self.out, status, fields);
         match self.framing {
             Framing::Length(length) => {
                 self.line(CONTENT_LENGTH.as_str(), itoa::Buffer::new().format(length).as_bytes())
@@ -163,30 +185,25 @@ impl H1Writer {
         Ok(())
     }
 
-    fn status_line(&mut self, status: StatusCode) {
-        // The version is ours, not the client's (RFC 9110 section 2.5).
-        self.out.extend_from_slice(b"HTTP/1.1 ");
-        self.out.extend_from_slice(status.as_str().as_bytes());
-        self.out.extend_from_slice(b" ");
-        self.out.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
-        self.out.extend_from_slice(b"\r\n");
-    }
-
-    /// The answer's fields. Those of the connection are written by the head itself and never taken from the answer.
-    fn field_lines(&mut self, fields: &HeaderMap) {
-        for (name, value) in fields {
-            if !matches!(*name, CONNECTION | CONTENT_LENGTH | TRANSFER_ENCODING | UPGRADE) {
-                self.line(name.as_str(), value.as_bytes());
-            }
-        }
-    }
-
     fn line(&mut self, name: &str, value: &[u8]) {
-        self.out.reserve(name.len() + value.len() + 4);
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b": ");
-        self.out.extend_from_slice(value);
-        self.out.extend_from_slice(b"\r\n");
+        line(&mut self.out, name, value);
+    }
+
+    /// A stored response that the front found: one write where it is small.
+    pub(super) async fn hit(&mut self, hit: &Hit) -> Result<(), SinkError> {
+        self.begin(Version::HTTP_11, true);
+        self.head_sent = true;
+        hit.write_head(&mut self.out, *self.drain.borrow());
+        self.keep_alive = !*self.drain.borrow();
+        let Some(content) = hit.content() else { return self.flush().await };
+        self.sent = content.len() as u64;
+        if content.len() <= JOIN {
+            self.out.extend_from_slice(content);
+            self.flush().await
+        } else {
+            self.write(Some(content.clone())).await?;
+            self.stream.flush().await.map_err(|_| SinkError::Gone)
+        }
     }
 
     pub(crate) async fn data(&mut self, chunk: Bytes) -> Result<(), SinkError> {

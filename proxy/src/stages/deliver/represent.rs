@@ -104,14 +104,24 @@ fn choose(
     }
     compress::fields::vary(fields);
     let request = &context.request.fields;
-    let small = length.is_some_and(|length| length < site.compress_min);
-    if small || request.contains_key(RANGE) || compress::no_transform(request) {
+    if is_small(site, length) || request.contains_key(RANGE) || compress::no_transform(request) {
         return None;
     }
     match coding::negotiate(request, &site.compress) {
         Negotiated::Coding(coding) => Some(coding),
         Negotiated::Identity | Negotiated::NotAcceptable => None,
     }
+}
+
+fn is_small(site: &Site, length: Option<u64>) -> bool {
+    length.is_some_and(|length| length < site.compress_min)
+}
+
+/// Whether clients may get this stored response in a coding.
+pub(crate) fn is_codable(site: &Site, response: &StoredResponse) -> bool {
+    !site.compress.is_empty()
+        && !is_small(site, Some(response.content().len() as u64))
+        && compress::eligible(response.status(), response.fields(), 0).is_ok()
 }
 
 fn validators(fields: &HeaderMap, date: i64) -> Validators<'_> {
