@@ -58,7 +58,7 @@ fn names_are_those_that_dashboards_ask_for() {
         "forebay_cache_misses_total",
         "forebay_cache_evictions_total",
         "forebay_cache_stale_served_total",
-        "forebay_collapsed_requests_total",
+        "forebay_coalesced_requests_total",
         "forebay_upstream_requests_total",
         "forebay_tls_handshakes_total",
         "forebay_build_info",

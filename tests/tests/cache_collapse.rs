@@ -70,7 +70,7 @@ fn collapsed_answers_say_so_and_are_counted() {
     let answers: Vec<_> = clients.into_iter().map(|mut client| client.read_response()).collect();
     let collapsed = answers.iter().filter(|answer| answer.cache_status().contains("collapsed")).count();
     assert!(collapsed > 0);
-    assert_eventually!(proxy.metric("forebay_collapsed_requests_total", &[]) == collapsed as f64);
+    assert_eventually!(proxy.metric("forebay_coalesced_requests_total", &[]) == collapsed as f64);
 }
 
 #[test]

@@ -126,3 +126,13 @@ fn refused_stream_leaves_the_other_streams_alone() {
     assert_eq!(client.fate(3), Fate::Status(200));
     assert_eq!(pair.origin.total(), 1);
 }
+
+/// The fragment is no part of a request target; the h2 crate drops it, so nothing behind us can read it another way.
+#[test]
+fn row_31_fragment_of_an_h2_path_never_reaches_the_origin() {
+    let pair = Pair::start();
+    let mut client = RawH2::connect(pair.proxy.https(), HOST);
+    client.request(1, &but(":path", "/x#/../admin"), b"");
+    let _ = client.fate(1);
+    assert!(pair.origin.requests().iter().all(|request| request.target == "/x"), "{:?}", pair.origin.requests());
+}

@@ -39,6 +39,9 @@ mod cache_stale;
 mod cache_storing;
 mod compress;
 
+mod docs_configs;
+mod docs_references;
+
 mod account_log;
 mod account_metrics;
 mod config_cli;
