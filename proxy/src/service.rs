@@ -282,15 +282,17 @@ async fn arrive(
     sink: &mut Sink<'_>,
 ) -> Result<Answer, Failure> {
     let mut own = HeaderMap::new();
+    match &arrived {
+        Arrived::Freshened(_) => context.outcome = CacheOutcome::Revalidated,
+        Arrived::Stored(_) => (context.outcome, context.forward) = (CacheOutcome::Hit, None),
+        Arrived::Private(_) | Arrived::Flight(..) => {}
+    }
     let source = match arrived {
         Arrived::Private(private) => {
             context.detail = private.reason;
             return Ok(deliver::passed(context, &visit.site, private));
         }
-        Arrived::Freshened(response) => {
-            if !context.collapsed || context.upstream.is_some() {
-                context.outcome = CacheOutcome::Revalidated;
-            }
+        Arrived::Freshened(response) | Arrived::Stored(response) => {
             let kept = context.lasting().store.get(&wanted.key);
             let kept = kept
                 .as_ref()
@@ -314,7 +316,7 @@ async fn arrive(
     let now = forebay_cache::clock::Clock::now(&context.lasting().clock);
     let age = response.current_age(now);
     context.ttl = Some(response.ttl(now));
-    context.age = Some(age).filter(|age| context.collapsed || age.as_secs() > 0);
+    context.age = Some(age).filter(|age| context.collapsed || context.forward.is_none() || age.as_secs() > 0);
     if let Some(mut answer) = deliver::represent(context, &visit.site, &wanted.key, &source).await {
         answer.fields.extend(own);
         return Ok(answer);
@@ -325,7 +327,7 @@ async fn arrive(
     context.stored = false;
     match collapse::wait(context, job, receiver, sink).await? {
         Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
-        Arrived::Flight(..) | Arrived::Freshened(_) => Err(FetchError::UNEXPECTED.into()),
+        Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
     }
 }
 
@@ -344,7 +346,7 @@ async fn pass(
     let job = pass_job(context, &visit, Purpose::Pass, visit.target.raw.clone(), interim)?;
     match collapse::wait(context, job, receiver, sink).await? {
         Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
-        Arrived::Flight(..) | Arrived::Freshened(_) => Err(FetchError::UNEXPECTED.into()),
+        Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
     }
 }
 

@@ -37,7 +37,7 @@ root = "/no/such/directory"
 #[test]
 fn check_accepts_a_good_configuration() {
     let origin = Origin::answering(|_| Reply::ok(""));
-    for verb in [&["check"][..], &["-t"]] {
+    for verb in [&["check"][..], &["-t", "-c"]] {
         let (_directory, text) = good(&origin);
         let outcome = run(verb, &text);
         assert_eq!(outcome.code, Some(0), "{verb:?}: {outcome:?}");
@@ -48,7 +48,7 @@ fn check_accepts_a_good_configuration() {
 
 #[test]
 fn all_mistakes_are_reported_at_once_with_their_places() {
-    for verb in [&["check"][..], &["-t"], &["run", "--config"]] {
+    for verb in [&["check"][..], &["-t", "-c"], &["run", "--config"]] {
         let outcome = run(verb, BAD);
         assert_eq!(outcome.code, Some(1), "{verb:?}: {outcome:?}");
         let report = outcome.stderr;

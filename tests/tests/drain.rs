@@ -117,7 +117,7 @@ fn timed_drain_ends_at_its_deadline() {
 }
 
 #[test]
-fn second_signal_does_not_wait() {
+fn interrupt_ends_a_drain() {
     let origin = Origin::answering(|_| Reply::silence(Ending::Hang));
     let mut proxy = Proxy::before(&origin);
     let mut client = proxy.connect();
@@ -127,7 +127,7 @@ fn second_signal_does_not_wait() {
     let http = proxy.http();
     assert_eventually!(TcpStream::connect(http).is_err());
     let start = Instant::now();
-    proxy.terminate();
+    proxy.signal(rustix::process::Signal::INT);
     proxy.wait();
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
 }

@@ -75,6 +75,15 @@ fn row_22_paths_that_would_end_the_request_line_are_refused() {
 }
 
 #[test]
+fn row_22_fragment_is_refused_or_gone_from_key_and_request_alike() {
+    let pair = Pair::start();
+    let mut client = RawH2::connect(pair.proxy.https(), HOST);
+    client.request(1, &but(":path", "/x#/../admin"), b"");
+    client.fate(1);
+    assert!(pair.origin.requests().iter().all(|request| request.target == "/x"), "{:?}", pair.origin.requests());
+}
+
+#[test]
 fn row_22_methods_schemes_and_authorities_outside_the_grammar_are_refused() {
     let pair = Pair::start();
     is_refused(&pair, &but(":method", "GET /evil HTTP/1.1\r\n"), b"");

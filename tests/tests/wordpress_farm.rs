@@ -174,7 +174,7 @@ fn ap_logs_show_closed_connections_and_the_address_of_the_visitor() {
 }
 
 #[test]
-fn page_hit_is_at_least_100_times_faster_than_the_ap_server() {
+fn timed_page_hit_is_at_least_100_times_faster_than_the_ap_server() {
     let farm = WordPress::start();
     let proxy = farm.proxy();
     // The median of as many as tell it apart from noise, each on a connection that is open.

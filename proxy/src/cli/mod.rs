@@ -74,7 +74,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Verb::Check(check)) => check::check(&check.config, check.dump),
         None => {
             let dump = cli.dump.is_some();
-            let named = cli.test.flatten().or(cli.dump.flatten());
+            let named = cli.test.flatten().or_else(|| cli.dump.flatten());
             check::check(&named.unwrap_or(cli.config), dump)
         }
     }

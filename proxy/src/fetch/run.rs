@@ -63,6 +63,8 @@ pub(crate) enum Arrived {
     Flight(Arc<Flight>, HeaderMap),
     /// A stored response that is good again.
     Freshened(Arc<StoredResponse>),
+    /// A response that another fill stored since the look-up.
+    Stored(Arc<StoredResponse>),
     /// A response for this client alone.
     Private(Private),
 }
@@ -183,7 +185,10 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         return match verdict {
             Ok(response) => fill(&lasting, &pool, plan, exchange, head, response, answer, *report).await,
             Err(reason) => {
-                lasting.not_shared.insert(plan.key.clone(), reason);
+                // Neither an error that passes nor one client's wish says anything about the next response.
+                if !head.status.is_server_error() && !exchanged.request_directives.no_store {
+                    lasting.not_shared.insert(plan.key.clone(), reason);
+                }
                 plan.leader.settle_and_leave(Verdict::NotShared(reason));
                 hand_over(&lasting, &pool, exchange, head, Some(reason), answer, *report).await
             }

@@ -259,7 +259,9 @@ impl H2Writer {
             if let Some((_, so_far)) = &mut window {
                 *so_far += piece.len() as u64;
             }
-            if window.is_some_and(|(_, so_far)| so_far >= self.floor.rate * self.floor.grace.as_secs().max(1)) {
+            if window
+                .is_some_and(|(_, so_far)| so_far >= self.floor.rate.saturating_mul(self.floor.grace.as_secs().max(1)))
+            {
                 window = None;
             }
             stream.send_data(piece, false).map_err(|_| SinkError::Gone)?;

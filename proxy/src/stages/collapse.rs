@@ -55,7 +55,7 @@ pub(crate) async fn obtain(
         // Only a fill that ended a moment ago can have stored something that a look-up just missed.
         let stored = || newer(&lasting.store, wanted, context);
         let fill = match lasting.fills.join(&wanted.key, &variance, stored) {
-            Err(stored) => return Ok(Arrived::Freshened(stored)),
+            Err(stored) => return Ok(Arrived::Stored(stored)),
             Ok(Joined::Lead(leader)) => return lead(context, wanted, leader, sink).await,
             Ok(Joined::Follow(fill)) => fill,
         };
