@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use forebay_tests::{Origin, ProxyConfig, Reply, certs, forebay};
+use forebay_tests::{Origin, ProxyConfig, Reply, assert_eventually, certs, forebay};
 
 fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -132,6 +132,8 @@ fn metrics() -> (BTreeSet<String>, BTreeSet<String>) {
     let origin = Origin::answering(|_| Reply::ok("hello"));
     let proxy = ProxyConfig::new().origin(&origin).start();
     assert_eq!(proxy.get("/").status, 200);
+    // A request is accounted for when its answer is out.
+    assert_eventually!(proxy.metric("forebay_http_requests_total", &[]) > 0.0);
     let text = proxy.metrics();
     let families: BTreeSet<String> = text
         .lines()
