@@ -8,11 +8,11 @@ mod harness;
 mod refusal;
 
 mod framing_admission;
-mod front;
 mod framing_connections;
 mod framing_h2;
 mod framing_requests;
 mod framing_responses;
+mod front;
 
 mod offload_conditions;
 mod offload_files;
