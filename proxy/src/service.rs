@@ -18,7 +18,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use forebay_cache::semantics::{ForwardReason, RequestDirectives, TargetUri, stale_if_error};
+use forebay_cache::semantics::{ForwardReason, RequestDirectives, TargetUri, stale_if_disconnected, stale_if_error};
 use forebay_cache::store::Variant;
 use http::header::{HOST, LOCATION, REFERER, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
@@ -215,7 +215,7 @@ async fn cached(
     context.asked_for_whole = true;
     match collapse::obtain(context, &wanted, &directives, sink).await {
         Ok(arrived) => arrive(context, &visit, &wanted, arrived, sink).await,
-        Err(error) => match selected.filter(|variant| stands_in(context, variant, &directives, error)) {
+        Err(error) => match selected.filter(|variant| stands_in(context, &visit, variant, &directives, error)) {
             Some(variant) => {
                 context.outcome = CacheOutcome::Stale(StaleReason::Error);
                 context.detail = Some(error.reason);
@@ -228,7 +228,16 @@ async fn cached(
 
 const NO_UPSTREAM: Refusal = Refusal::new(StatusCode::NOT_FOUND, "no-upstream");
 
-fn stands_in(context: &Context, variant: &Variant, directives: &RequestDirectives, error: FetchError) -> bool {
+fn stands_in(
+    context: &Context,
+    visit: &Visit,
+    variant: &Variant,
+    directives: &RequestDirectives,
+    error: FetchError,
+) -> bool {
+    if error.is_disconnection() {
+        return stale_if_disconnected(&variant.response, directives, &visit.route.rules.policy, context.now);
+    }
     error.is_of_upstream() && stale_if_error(&variant.response, directives, context.now)
 }
 

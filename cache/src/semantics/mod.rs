@@ -35,7 +35,7 @@ pub use exchange::Exchange;
 pub use freshness::{Freshness, FreshnessPolicy, LifetimeSource, freshness};
 pub use invalidation::{TargetUri, invalidated};
 pub use refresh_pattern::{RefreshPattern, RefreshPatterns};
-pub use reuse::{Reuse, reuse, stale_if_error};
+pub use reuse::{Reuse, reuse, stale_if_disconnected, stale_if_error};
 pub use status::{CacheStatus, ForwardReason};
 pub use storability::{Reason, SetCookie, Storability, StorePolicy, storability};
 pub use targeted::TargetList;

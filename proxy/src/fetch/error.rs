@@ -27,6 +27,20 @@ impl FetchError {
         Self::new(StatusCode::BAD_GATEWAY, reason)
     }
 
+    /// Whether no response came at all: the cache is disconnected from the origin (RFC 9111 section 4.2.4).
+    pub(crate) fn is_disconnection(self) -> bool {
+        const REASONS: [&str; 7] = [
+            "no-upstream-server",
+            "upstream-closed",
+            "upstream-connect-timeout",
+            "upstream-read-timeout",
+            "upstream-refused",
+            "upstream-unreachable",
+            "upstream-write-timeout",
+        ];
+        REASONS.contains(&self.reason)
+    }
+
     /// Whether the upstream is at fault, so that a stale response may stand in (RFC 5861 section 4).
     pub(crate) fn is_of_upstream(self) -> bool {
         self.status.is_server_error()

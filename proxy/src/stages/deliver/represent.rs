@@ -102,10 +102,13 @@ fn choose(
     if site.compress.is_empty() || compress::eligible(status, fields, 0).is_err() {
         return None;
     }
+    // Too small to be compressed for anybody: Accept-Encoding had no part in it (RFC 9110 section 12.5.5).
+    if length.is_some_and(|length| length < site.compress_min) {
+        return None;
+    }
     compress::fields::vary(fields);
     let request = &context.request.fields;
-    let small = length.is_some_and(|length| length < site.compress_min);
-    if small || request.contains_key(RANGE) || compress::no_transform(request) {
+    if request.contains_key(RANGE) || compress::no_transform(request) {
         return None;
     }
     match coding::negotiate(request, &site.compress) {
