@@ -18,6 +18,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::{ForwardReason, RequestDirectives, TargetUri, stale_if_disconnected, stale_if_error};
 use forebay_cache::store::Variant;
 use http::header::{HOST, LOCATION, REFERER, USER_AGENT, VIA};
@@ -27,7 +28,7 @@ use tokio::sync::mpsc;
 use crate::account::entry::{CacheOutcome, Entry, StaleReason};
 use crate::context::Context;
 use crate::fetch::outbound::{self, Forwarding, Purpose};
-use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound};
+use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound, StorePlan};
 use crate::http::{Answer, Content, Refusal, Request, RequestBody, Sink, SinkError};
 use crate::listen::Connection;
 use crate::runtime::Runtime;
@@ -37,7 +38,7 @@ use crate::stages::client::{self, Client};
 use crate::stages::collapse::{self, Wanted};
 use crate::stages::deliver::{self, Source};
 use crate::stages::key::{self, Plan};
-use crate::stages::lookup::{Lookup, lookup};
+use crate::stages::lookup::{Lookup, lookup, shared};
 use crate::stages::normalize::{Target, normalize};
 use crate::stages::offload::{Offload, offload};
 use crate::stages::rescue::{Failure, rescue, synthetic};
@@ -132,7 +133,21 @@ async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Fa
     let visit = Visit { site, route, target, client };
     match key::plan(&context.request, &visit.target, &visit.route) {
         Plan::Cache { key, path_query } => cached(context, visit, key, path_query, sink).await,
-        Plan::Pass(reason, detail) => pass(context, visit, reason, detail, sink).await,
+        Plan::Authorized { key, path_query } => {
+            if let Some(variant) = shared(context, &key, &visit.route, || forwarded(context, &visit, Purpose::Fill)) {
+                context.outcome = CacheOutcome::Hit;
+                return stored(context, &visit, &key, variant).await;
+            }
+            if RequestDirectives::parse(&context.request.fields).only_if_cached {
+                return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into());
+            }
+            let place = Some((key, path_query));
+            pass(context, visit, ForwardReason::Bypass, "authorization", place, sink).await
+        }
+        Plan::Post { key, path_query } => {
+            pass(context, visit, ForwardReason::Method, "method", Some((key, path_query)), sink).await
+        }
+        Plan::Pass(reason, detail) => pass(context, visit, reason, detail, None, sink).await,
     }
 }
 
@@ -183,7 +198,7 @@ async fn offloaded(
 async fn cached(
     context: &mut Context,
     visit: Visit,
-    key: forebay_cache::key::CacheKey,
+    key: CacheKey,
     path_query: String,
     sink: &mut Sink<'_>,
 ) -> Result<Answer, Failure> {
@@ -244,7 +259,7 @@ fn stands_in(
 fn wanted(
     context: &Context,
     visit: &Visit,
-    key: &forebay_cache::key::CacheKey,
+    key: &CacheKey,
     path_query: String,
     candidates: Vec<Arc<forebay_cache::stored::StoredResponse>>,
 ) -> Option<Wanted> {
@@ -272,12 +287,7 @@ fn forwarded(context: &Context, visit: &Visit, purpose: Purpose) -> HeaderMap {
 }
 
 /// A stored response answers.
-async fn stored(
-    context: &mut Context,
-    visit: &Visit,
-    key: &forebay_cache::key::CacheKey,
-    variant: Variant,
-) -> Result<Answer, Failure> {
+async fn stored(context: &mut Context, visit: &Visit, key: &CacheKey, variant: Variant) -> Result<Answer, Failure> {
     context.age = Some(variant.response.current_age(context.now));
     context.ttl = Some(variant.response.ttl(context.now));
     let answer = deliver::represent(context, &visit.site, key, &Source::Stored(variant)).await;
@@ -337,22 +347,44 @@ async fn arrive(
     }
 }
 
-/// A request that does not use the cache.
+/// A request that is not answered from the cache. With `place` (a key, and the path and query it stands for) the response
+/// may be stored all the same.
 async fn pass(
     context: &mut Context,
     visit: Visit,
     reason: ForwardReason,
     detail: &'static str,
+    place: Option<(CacheKey, String)>,
     sink: &mut Sink<'_>,
 ) -> Result<Answer, Failure> {
     context.outcome = CacheOutcome::Pass;
     context.forward = Some(reason);
     context.detail = Some(detail);
     let (interim, receiver) = mpsc::channel(4);
-    let job = pass_job(context, &visit, Purpose::Pass, visit.target.raw.clone(), interim)?;
+    let Some((key, path_query)) = place else {
+        let job = pass_job(context, &visit, Purpose::Pass, visit.target.raw.clone(), interim)?;
+        return match collapse::wait(context, job, receiver, sink).await? {
+            Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
+            Arrived::Flight(_) | Arrived::Freshened(_) => Err(FetchError::UNEXPECTED.into()),
+        };
+    };
+    let store = StorePlan {
+        leader: context.lasting().fills.alone(&key),
+        key: key.clone(),
+        url: visit.target.url(),
+        route: Arc::clone(&visit.route),
+        candidates: Vec::new(),
+        of_one: true,
+    };
+    let job = Job { store: Some(store), ..pass_job(context, &visit, Purpose::Pass, path_query, interim)? };
     match collapse::wait(context, job, receiver, sink).await? {
         Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
-        Arrived::Flight(_) | Arrived::Freshened(_) => Err(FetchError::UNEXPECTED.into()),
+        Arrived::Flight(flight) => {
+            context.stored = true;
+            let answer = deliver::represent(context, &visit.site, &key, &Source::Flight(flight)).await;
+            answer.ok_or_else(|| FetchError::UNEXPECTED.into())
+        }
+        Arrived::Freshened(_) => Err(FetchError::UNEXPECTED.into()),
     }
 }
 

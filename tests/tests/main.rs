@@ -37,4 +37,7 @@ mod cache_preset;
 mod cache_selection;
 mod cache_stale;
 mod cache_storing;
+
+mod conformance_sharing;
+
 mod compress;

@@ -8,6 +8,7 @@ use forebay_cache::body::{Body, BodyReader, BodyWriter, Limits, Retention};
 use forebay_cache::clock::{Clock as _, Timestamp};
 use forebay_cache::fill::{Flight, Leader, Verdict};
 use forebay_cache::key::CacheKey;
+use forebay_cache::semantics::groups::{groups as groups_of, invalidated_groups};
 use forebay_cache::semantics::validation::{Preconditions, freshened_by_304};
 use forebay_cache::semantics::{
     Exchange as Exchanged, RequestDirectives, Storability, TargetUri, hop_by_hop, invalidated, stale_if_error,
@@ -55,6 +56,8 @@ pub(crate) struct StorePlan {
     pub(crate) leader: Leader<FetchError>,
     /// Stored responses of the key: the upstream is asked whether one of them is still good.
     pub(crate) candidates: Vec<Arc<StoredResponse>>,
+    /// It is for one request, of a kind of its own (credentials, POST): what comes of it says nothing about others.
+    pub(crate) of_one: bool,
 }
 
 /// What the one who asked gets.
@@ -112,19 +115,28 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         preconditions.apply(&mut outbound.fields);
     }
     loop {
-        let sent = Sent { method: outbound.method.clone(), fields: outbound.fields.clone(), at: lasting.clock.now() };
+        let sent = Sent {
+            method: outbound.method.clone(),
+            fields: outbound.fields.clone(),
+            has_content: !outbound.body.is_empty(),
+            at: lasting.clock.now(),
+        };
         let again = Outbound { body: RequestBody::Empty, ..clone_head(&outbound) };
         let begun = begin(&lasting, &pool, job.interim.as_ref(), outbound, report).await;
         let (exchange, head) = match begun {
             Ok(begun) => begun,
             Err(error) => return Err((error, Some(answer))),
         };
+        if let Some(invalidates) = &job.invalidates {
+            invalidate(&lasting, &sent.method, invalidates, &head);
+        }
         let Some(plan) = &mut job.store else {
-            if let Some(invalidates) = &job.invalidates {
-                invalidate(&lasting, &sent.method, invalidates, &head);
-            }
             return hand_over(&lasting, &pool, exchange, head, None, answer, *report).await;
         };
+        if job.invalidates.is_some() && plan.leader.fill().is_doomed() {
+            // By its own request: what it brings is newer than that.
+            plan.leader = lasting.fills.alone(&plan.key);
+        }
         let exchanged = Exchanged::new(
             &sent.method,
             &sent.fields,
@@ -134,7 +146,8 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             head.at,
             &plan.route.rules.policy.targets,
         )
-        .url(&plan.url);
+        .url(&plan.url)
+        .request_has_content(sent.has_content);
         if head.status == StatusCode::NOT_MODIFIED && !preconditions.is_empty() && !candidates.is_empty() {
             if let Some(fresh) = freshen(&lasting, plan, &exchanged, &candidates) {
                 plan.leader.settle_and_leave(Verdict::Freshened(Arc::clone(&fresh)));
@@ -166,7 +179,9 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         return match verdict {
             Ok(response) => fill(&lasting, &pool, plan, exchange, head, response, answer, *report).await,
             Err(reason) => {
-                lasting.not_shared.insert(plan.key.clone(), reason);
+                if !plan.of_one {
+                    lasting.not_shared.insert(plan.key.clone(), reason);
+                }
                 plan.leader.settle_and_leave(Verdict::NotShared(reason));
                 hand_over(&lasting, &pool, exchange, head, Some(reason), answer, *report).await
             }
@@ -178,6 +193,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
 struct Sent {
     method: Method,
     fields: HeaderMap,
+    has_content: bool,
     at: Timestamp,
 }
 
@@ -291,11 +307,21 @@ fn freshen(
 }
 
 fn invalidate(lasting: &Lasting, method: &Method, invalidates: &Invalidates, head: &Head) {
+    let mut groups = invalidated_groups(method, head.status, &head.fields);
     for uri in invalidated(method, head.status, &invalidates.target, &head.fields) {
         if let Some(key) = stages::key::of_uri(&invalidates.site, &uri) {
+            // RFC 9875 section 2.2.1: the groups of what is invalidated go with it. They do not cascade.
+            let stored = lasting.store.get(&key);
+            let fields = stored.iter().flat_map(|stored| stored.iter()).map(|variant| variant.response.fields());
+            groups.extend(fields.flat_map(groups_of));
             lasting.store.remove(&key);
             lasting.fills.doom(&key);
         }
+    }
+    if !groups.is_empty()
+        && let Some(key) = stages::key::of_uri(&invalidates.site, &invalidates.target)
+    {
+        lasting.groups.invalidate(&key, &groups, lasting.clock.now());
     }
 }
 

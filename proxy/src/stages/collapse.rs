@@ -48,12 +48,12 @@ pub(crate) async fn obtain(
     // What is known not to be shared is fetched for each by itself, and stored should that have changed. A request that
     // forbids storing must not lead others.
     if directives.no_store || lasting.not_shared.contains_key(&wanted.key) {
-        return lead(context, wanted, lasting.fills.alone(), sink).await;
+        return lead(context, wanted, lasting.fills.alone(&wanted.key), sink).await;
     }
     let mut variance = Vec::new();
     for _ in 0..ROUNDS {
         // Only a fill that ended a moment ago can have stored something that a look-up just missed.
-        let stored = || newer(&lasting.store, wanted, context);
+        let stored = || newer(wanted, context);
         let fill = match lasting.fills.join(&wanted.key, &variance, stored) {
             Err(stored) => return Ok(Arrived::Freshened(stored)),
             Ok(Joined::Lead(leader)) => return lead(context, wanted, leader, sink).await,
@@ -62,6 +62,7 @@ pub(crate) async fn obtain(
         context.collapsed = true;
         let Ok(verdict) = tokio::time::timeout(PATIENCE, fill.verdict()).await else { break };
         match verdict {
+            Verdict::Streaming(flight) if lasting.groups.is_invalidated(&wanted.key, &flight.response) => break,
             Verdict::Streaming(flight) if flight.response.variance().matches(&wanted.forwarded) => {
                 return Ok(Arrived::Flight(flight));
             }
@@ -75,7 +76,7 @@ pub(crate) async fn obtain(
         }
     }
     context.collapsed = false;
-    lead(context, wanted, lasting.fills.alone(), sink).await
+    lead(context, wanted, lasting.fills.alone(&wanted.key), sink).await
 }
 
 fn other_variant(flight: &Flight, wanted: &Wanted) -> Vec<u8> {
@@ -83,11 +84,14 @@ fn other_variant(flight: &Flight, wanted: &Wanted) -> Vec<u8> {
 }
 
 /// A fresh response stored since the look-up: not one that the look-up saw.
-fn newer(store: &forebay_cache::store::MemoryStore, wanted: &Wanted, context: &Context) -> Option<Arc<StoredResponse>> {
-    let variants = store.get(&wanted.key)?;
+fn newer(wanted: &Wanted, context: &Context) -> Option<Arc<StoredResponse>> {
+    let lasting = context.lasting();
+    let variants = lasting.store.get(&wanted.key)?;
     let response = &variants.select(&wanted.forwarded)?.response;
     let seen = wanted.candidates.iter().any(|candidate| Arc::ptr_eq(candidate, response));
-    let usable = response.is_fresh(context.now) && !response.metadata().validate_always;
+    let usable = response.is_fresh(context.now)
+        && !response.metadata().validate_always
+        && !lasting.groups.is_invalidated(&wanted.key, response);
     (!seen && usable).then(|| Arc::clone(response))
 }
 
@@ -105,7 +109,7 @@ async fn lead(
 
 /// Starts a fill that nobody waits for, unless one is in flight: the background half of stale-while-revalidate.
 pub(crate) fn refresh(context: &Context, wanted: &Wanted) {
-    let joined = context.lasting().fills.join(&wanted.key, b"", || newer(&context.lasting().store, wanted, context));
+    let joined = context.lasting().fills.join(&wanted.key, b"", || newer(wanted, context));
     if let Ok(Joined::Lead(leader)) = joined {
         let (answer, _) = oneshot::channel();
         tokio::spawn(fetch::run(job(context, wanted, leader, None), answer));
@@ -135,6 +139,7 @@ fn job(
             route: Arc::clone(&wanted.route),
             leader,
             candidates: wanted.candidates.clone(),
+            of_one: false,
         }),
         invalidates: None,
         interim,

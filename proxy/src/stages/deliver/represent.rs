@@ -63,7 +63,7 @@ pub(crate) async fn represent(context: &Context, site: &Site, key: &CacheKey, so
     if let Some(coding) = coding {
         compress::fields::encoded(&mut fields, coding, None);
     }
-    if status.is_success() {
+    if status.is_success() && matches!(request.method, Method::GET | Method::HEAD) {
         let date = response.date().secs();
         match precondition::evaluate_stored(&request.method, &request.fields, &validators(&fields, date)) {
             Precondition::Proceed => {}
