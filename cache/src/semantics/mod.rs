@@ -13,6 +13,7 @@ pub mod freshness;
 pub mod groups;
 pub mod hop_by_hop;
 pub mod invalidation;
+pub mod partial;
 pub mod precondition;
 pub mod range;
 pub mod refresh_pattern;
