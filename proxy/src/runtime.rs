@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::account::Account;
 use crate::account::metrics::Metrics;
+use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
 use crate::fetch::FetchError;
 use crate::listen::tls::Certificates;
@@ -42,6 +43,7 @@ pub(crate) struct Lasting {
     pub(crate) not_shared: moka::sync::Cache<CacheKey, &'static str, ahash::RandomState>,
     pub(crate) groups: CacheGroups,
     pub(crate) encodings: Encodings,
+    pub(crate) file_codings: FileCodings,
     pub(crate) spool: Arc<SpoolSpace>,
     pub(crate) connector: Connector,
     pub(crate) account: Account,

@@ -12,6 +12,7 @@ mod framing_connections;
 mod framing_h2;
 mod framing_requests;
 mod framing_responses;
+mod front;
 
 mod offload_conditions;
 mod offload_files;
@@ -41,3 +42,13 @@ mod cache_storing;
 mod conformance_sharing;
 
 mod compress;
+
+mod docs_configs;
+mod docs_references;
+
+mod account_log;
+mod account_metrics;
+mod config_cli;
+mod drain;
+mod soak;
+mod wordpress_farm;

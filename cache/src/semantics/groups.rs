@@ -43,7 +43,7 @@ fn strings(fields: &HeaderMap, name: &HeaderName) -> Vec<String> {
         .into_iter()
         .filter_map(|member| match member {
             ListEntry::Item(item) => match item.bare_item {
-                BareItem::String(name) => Some(String::from(name)),
+                BareItem::String(name) => Some(name),
                 _ => None,
             },
             ListEntry::InnerList(_) => None,

@@ -84,9 +84,16 @@ mod tests {
 
     #[test]
     fn rfc9110_14_4_invalid_and_unknown_content_ranges_are_not_used() {
-        for text in
-            ["bytes 5-4/10", "bytes 0-10/10", "bytes 0-4/*", "bytes */10", "items 0-4/10", "bytes 0-4", "bytes +0-4/9", ""]
-        {
+        for text in [
+            "bytes 5-4/10",
+            "bytes 0-10/10",
+            "bytes 0-4/*",
+            "bytes */10",
+            "items 0-4/10",
+            "bytes 0-4",
+            "bytes +0-4/9",
+            "",
+        ] {
             assert_eq!(parsed(text), None, "{text}");
         }
     }

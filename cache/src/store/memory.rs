@@ -79,6 +79,12 @@ impl MemoryStore {
         self.entries.get(key)
     }
 
+    /// The stored responses of the key with these bytes ([`CacheKey::write`]).
+    #[must_use]
+    pub fn get_by_bytes(&self, key: &[u8]) -> Option<Arc<Variants>> {
+        self.entries.get(key)
+    }
+
     /// Stores `response`, in place of the variant it replaces.
     pub fn insert(&self, key: &CacheKey, response: Arc<StoredResponse>) {
         self.parts.invalidate(key);

@@ -6,4 +6,4 @@ mod variants;
 
 pub use memory::{MemoryStats, MemoryStore};
 pub use parts::Parts;
-pub use variants::{Variant, Variants};
+pub use variants::{Prepared, Variant, Variants};

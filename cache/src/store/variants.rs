@@ -1,6 +1,6 @@
 //! The stored responses of one cache key.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -12,8 +12,39 @@ use crate::stored::StoredResponse;
 /// differently (User-Agent, Cookie) would otherwise fill the store by itself.
 const MOST: usize = 16;
 
-/// Bookkeeping of one variant beyond its response, bytes.
-const OVERHEAD: u64 = 64;
+/// What one variant takes beyond its response: bookkeeping, and the head that is prepared of it, bytes.
+const OVERHEAD: u64 = 640;
+
+/// Heads that were made of a stored response before, to be sent again as they are. What they look like is the proxy's
+/// business.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    /// Without a coding, then by coding.
+    heads: [OnceLock<Bytes>; 4],
+}
+
+impl Prepared {
+    fn slot(&self, coding: Option<Coding>) -> &OnceLock<Bytes> {
+        let [plain, zstd, brotli, gzip] = &self.heads;
+        match coding {
+            None => plain,
+            Some(Coding::Zstd) => zstd,
+            Some(Coding::Brotli) => brotli,
+            Some(Coding::Gzip) => gzip,
+        }
+    }
+
+    /// The head of the response in `coding`, when it was made.
+    #[must_use]
+    pub fn head(&self, coding: Option<Coding>) -> Option<&Bytes> {
+        self.slot(coding).get()
+    }
+
+    /// Keeps a head; the first one stays.
+    pub fn keep(&self, coding: Option<Coding>, head: Bytes) {
+        let _ = self.slot(coding).set(head);
+    }
+}
 
 /// One stored response and its content in other codings.
 #[derive(Debug, Clone)]
@@ -22,9 +53,17 @@ pub struct Variant {
     pub response: Arc<StoredResponse>,
     /// Its content, compressed once and served many times.
     pub coded: Vec<(Coding, Bytes)>,
+    /// Heads made of it.
+    pub prepared: Arc<Prepared>,
 }
 
 impl Variant {
+    /// A response as it arrived.
+    #[must_use]
+    pub fn new(response: Arc<StoredResponse>) -> Self {
+        Self { response, coded: Vec::new(), prepared: Arc::default() }
+    }
+
     fn weight(&self) -> u64 {
         self.response.weight() + OVERHEAD + self.coded.iter().map(|(_, content)| content.len() as u64).sum::<u64>()
     }
@@ -57,7 +96,7 @@ impl Variants {
     pub(super) fn with(&self, response: Arc<StoredResponse>) -> Self {
         let mut variants = Vec::with_capacity(self.0.len() + 1);
         let variance = response.variance().clone();
-        variants.push(Variant { response, coded: Vec::new() });
+        variants.push(Variant::new(response));
         variants
             .extend(self.0.iter().filter(|variant| *variant.response.variance() != variance).take(MOST - 1).cloned());
         Self(variants)
@@ -69,7 +108,7 @@ impl Variants {
         let Some(variant) = self.0.iter().find(|variant| Arc::ptr_eq(&variant.response, old)) else {
             return self.with(new);
         };
-        let fresh = Variant { response: new, coded: variant.coded.clone() };
+        let fresh = Variant { coded: variant.coded.clone(), ..Variant::new(new) };
         let others = self.0.iter().filter(|variant| !Arc::ptr_eq(&variant.response, old)).cloned();
         Self(std::iter::once(fresh).chain(others).collect())
     }

@@ -99,12 +99,16 @@ fn has_cookie(request: &Request, names: &ParamMatcher) -> bool {
     if names.is_empty() {
         return false;
     }
-    let lines = request.fields.get_all(COOKIE).iter();
-    let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs.any(|pair| {
-        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-        names.matches(name)
-    })
+    request.fields.get_all(COOKIE).iter().any(|line| names_cookie(line.as_bytes(), names))
+}
+
+/// Whether a `Cookie` line names one of `names`.
+pub(crate) fn names_cookie(line: &[u8], names: &ParamMatcher) -> bool {
+    !names.is_empty()
+        && line.split(|byte| *byte == b';').any(|pair| {
+            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+            names.matches(name)
+        })
 }
 
 fn has_param(query: &str, rules: &Rules) -> bool {

@@ -4,9 +4,11 @@
 mod body;
 mod chunked;
 mod framing;
+mod gone;
 mod parse;
 mod writer;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -18,18 +20,24 @@ use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::Connection;
 use super::stream::Stream;
+use crate::front::{self, Hit};
 use crate::http::{Refusal, Request, RequestBody, Sink};
 use crate::runtime::{Runtime, Shared};
 use crate::service;
 use body::Incoming;
 use framing::Framing;
+use gone::Gone;
 use parse::Head;
 
 pub(crate) use body::H1Body;
-pub(crate) use writer::{H1Writer, RateFloor};
+pub(crate) use parse::whole_head;
+pub(crate) use writer::{H1Writer, RateFloor, start};
 
 /// First read of a connection; grows with the head.
 const HEAD_READ: usize = 4 * 1024;
+
+/// Pipelined requests read while one is served, bytes.
+const READ_AHEAD: usize = 64 * 1024;
 
 /// How long, and how many bytes, a client may go on sending after a response that closes the connection. Closing with
 /// unread bytes would reset the connection and could destroy the response on its way.
@@ -38,6 +46,8 @@ const LINGER_BYTES: usize = 256 * 1024;
 
 /// What came instead of, or as, the next request.
 enum Next {
+    /// A request the front has found the answer of.
+    Hit(Hit),
     Head(Head),
     Refused(Refusal),
     Closed,
@@ -55,12 +65,21 @@ pub(crate) async fn serve(
     let mut incoming = Incoming { reader, buffer: early, complete: true };
     let limits = shared.runtime().config.limits.clone();
     let floor = RateFloor { rate: limits.send_rate_floor, grace: limits.send_grace };
-    let mut writer = H1Writer::new(writer, floor);
+    let mut writer = H1Writer::new(writer, floor, drain.clone());
     let mut first = true;
     loop {
         let runtime = shared.runtime();
-        let request = match next_head(&mut incoming, &runtime, first, &mut drain).await {
+        let request = match next_head(&mut incoming, &runtime, connection, first, &mut drain).await {
             Next::Closed => return,
+            Next::Hit(hit) => {
+                first = false;
+                let sent = writer.hit(&hit).await;
+                front::account(&runtime, hit, sent);
+                if sent.is_err() || !writer.keeps_alive() {
+                    return close(Some(incoming), writer).await;
+                }
+                continue;
+            }
             Next::Refused(refusal) => Err(refusal),
             Next::Head(head) => framed(head),
         };
@@ -110,7 +129,15 @@ async fn exchange(
     let Head { method, target, version, fields } = head;
     let mut request = Request { method, target, version, fields, body: RequestBody::Empty, continue_wanted: None };
     if !lends {
-        service::serve(runtime, connection, request, Sink::H1(writer)).await;
+        let mut incoming = incoming;
+        let gone = writer.gone_flag();
+        let mut serving = pin!(service::serve(runtime, connection, request, Sink::H1(writer)));
+        tokio::select! {
+            biased;
+            () = &mut serving => return Some(incoming),
+            () = watch_for_end(&mut incoming, &gone) => {}
+        }
+        serving.await;
         return Some(incoming);
     }
     let incoming = Incoming { complete: false, ..incoming };
@@ -121,13 +148,33 @@ async fn exchange(
     timeout(LINGER, lent.returned).await.ok()?.ok()
 }
 
+/// Reads ahead until the client closes its side or has pipelined more than is read ahead.
+async fn watch_for_end(incoming: &mut Incoming, gone: &Gone) {
+    while incoming.buffer.len() < READ_AHEAD {
+        incoming.buffer.reserve(HEAD_READ);
+        match incoming.reader.read_buf(&mut incoming.buffer).await {
+            Ok(0) | Err(_) => return gone.set(),
+            Ok(_) => {}
+        }
+    }
+}
+
 /// Reads up to the end of the next head. A whole head has `head_timeout` from its first byte on, however it drips.
-async fn next_head(incoming: &mut Incoming, runtime: &Runtime, first: bool, drain: &mut watch::Receiver<bool>) -> Next {
+async fn next_head(
+    incoming: &mut Incoming,
+    runtime: &Runtime,
+    connection: &Connection,
+    first: bool,
+    drain: &mut watch::Receiver<bool>,
+) -> Next {
     let limits = &runtime.config.limits;
     let mut begun = !incoming.buffer.is_empty();
     let idle = if first { limits.head_timeout } else { limits.keepalive_timeout };
     let mut deadline = Instant::now() + if begun { limits.head_timeout } else { idle };
     loop {
+        if let Some(hit) = front::find(runtime, connection, &mut incoming.buffer) {
+            return Next::Hit(hit);
+        }
         match parse::head(&mut incoming.buffer, limits) {
             Ok(Some(head)) => return Next::Head(head),
             Ok(None) => {}

@@ -39,6 +39,16 @@ pub(super) fn head(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Head
     parse(&raw, limits).map(Some)
 }
 
+/// The whole head at the front of `buffer`, if it is there and nothing about its size and line ends is wrong. What else
+/// may be wrong with it is for [`head`] to say.
+pub(crate) fn whole_head<'a>(buffer: &'a [u8], limits: &Limits) -> Option<&'a [u8]> {
+    let end = find_end(buffer)?;
+    let line = memchr::memchr(b'\r', buffer)?;
+    let head = buffer.get(..end)?;
+    let sound = end <= limits.head_size && line <= limits.target_size && !has_bare_line_end(head);
+    sound.then_some(head)
+}
+
 /// RFC 9112 section 2.2: empty lines before the request line are ignored.
 fn skip_empty_lines(buffer: &mut BytesMut) {
     while buffer.starts_with(b"\r\n") {

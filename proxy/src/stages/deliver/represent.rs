@@ -103,7 +103,7 @@ fn choose(
         return None;
     }
     // Too small to be compressed for anybody: Accept-Encoding had no part in it (RFC 9110 section 12.5.5).
-    if length.is_some_and(|length| length < site.compress_min) {
+    if is_small(site, length) {
         return None;
     }
     compress::fields::vary(fields);
@@ -117,6 +117,17 @@ fn choose(
     }
 }
 
+fn is_small(site: &Site, length: Option<u64>) -> bool {
+    length.is_some_and(|length| length < site.compress_min)
+}
+
+/// Whether clients may get this stored response in a coding.
+pub(crate) fn is_codable(site: &Site, response: &StoredResponse) -> bool {
+    !site.compress.is_empty()
+        && !is_small(site, Some(response.content().len() as u64))
+        && compress::eligible(response.status(), response.fields(), 0).is_ok()
+}
+
 fn validators(fields: &HeaderMap, date: i64) -> Validators<'_> {
     let at = |seconds: i64| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).ok()?));
     Validators {
@@ -127,7 +138,7 @@ fn validators(fields: &HeaderMap, date: i64) -> Validators<'_> {
 }
 
 /// RFC 9110 section 15.4.5: what the 200 would have had of these, and nothing that describes content.
-fn not_modified(fields: &HeaderMap) -> Answer {
+pub(super) fn not_modified(fields: &HeaderMap) -> Answer {
     const KEPT: [HeaderName; 8] =
         [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, VARY, LAST_MODIFIED, SET_COOKIE];
     let mut kept = HeaderMap::new();
