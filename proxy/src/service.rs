@@ -21,7 +21,7 @@ use bytes::Bytes;
 use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::{ForwardReason, RequestDirectives, TargetUri, stale_if_disconnected, stale_if_error};
 use forebay_cache::store::Variant;
-use http::header::{HOST, LOCATION, REFERER, USER_AGENT, VIA};
+use http::header::{HOST, LOCATION, RANGE, REFERER, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use tokio::sync::mpsc;
 
@@ -42,6 +42,7 @@ use crate::stages::key::{self, Plan};
 use crate::stages::lookup::{Lookup, lookup, shared};
 use crate::stages::normalize::{Target, normalize};
 use crate::stages::offload::{Offload, offload};
+use crate::stages::partial;
 use crate::stages::rescue::{Failure, rescue, synthetic};
 use crate::stages::route::route;
 
@@ -223,10 +224,25 @@ async fn cached(
         Lookup::Ask { reason, selected, candidates } => (reason, selected, candidates),
     };
     context.forward = Some(reason);
+    let in_parts = reason == ForwardReason::UriMiss && !directives.no_store;
+    let for_part = in_parts && partial::asks_for_part(context);
+    if for_part && let Some(answer) = partial::answer(context, &key, &self::forwarded(context, &visit, Purpose::Fill)) {
+        (context.outcome, context.forward) = (CacheOutcome::Hit, None);
+        return Ok(answer);
+    }
     if directives.only_if_cached {
         return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into());
     }
-    let wanted = wanted(context, &visit, &key, path_query, candidates).ok_or(NO_UPSTREAM)?;
+    let mut wanted = wanted(context, &visit, &key, path_query, candidates).ok_or(NO_UPSTREAM)?;
+    if for_part && !context.lasting().fills.is_in_flight(&key) {
+        return part(context, &visit, wanted, sink).await;
+    }
+    if in_parts && !for_part {
+        wanted.completion = partial::completion(context, &key, &wanted.forwarded);
+    }
+    if wanted.completion.is_some() {
+        context.forward = Some(ForwardReason::Partial);
+    }
     context.outcome = CacheOutcome::Miss;
     context.asked_for_whole = true;
     match collapse::obtain(context, &wanted, &directives, sink).await {
@@ -240,6 +256,21 @@ async fn cached(
             None => Err(error.into()),
         },
     }
+}
+
+/// Asks the origin for a range as the client does, and keeps it.
+async fn part(
+    context: &mut Context,
+    visit: &Visit,
+    mut wanted: Wanted,
+    sink: &mut Sink<'_>,
+) -> Result<Answer, Failure> {
+    context.outcome = CacheOutcome::Miss;
+    if let Some(range) = context.request.fields.get(RANGE) {
+        wanted.forwarded.insert(RANGE, range.clone());
+    }
+    let arrived = collapse::alone(context, &wanted, sink).await?;
+    arrive(context, visit, &wanted, arrived, sink).await
 }
 
 const NO_UPSTREAM: Refusal = Refusal::new(StatusCode::NOT_FOUND, "no-upstream");
@@ -272,6 +303,7 @@ fn wanted(
         route: Arc::clone(&visit.route),
         pool: Arc::clone(visit.route.pool.as_ref()?),
         candidates,
+        completion: None,
     })
 }
 
@@ -382,6 +414,7 @@ async fn pass(
         route: Arc::clone(&visit.route),
         candidates: Vec::new(),
         of_one: true,
+        completion: None,
     };
     let job = Job { store: Some(store), ..pass_job(context, &visit, Purpose::Pass, path_query, interim)? };
     match collapse::wait(context, job, receiver, sink).await? {

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::FetchError;
 use super::forward::{self, Event, Exchange, Outbound};
+use super::partial::{self, Completion, Keeping};
 use crate::account::entry::UpstreamExchange;
 use crate::http::{RequestBody, date};
 use crate::runtime::Lasting;
@@ -58,6 +59,8 @@ pub(crate) struct StorePlan {
     pub(crate) candidates: Vec<Arc<StoredResponse>>,
     /// It is for one request, of a kind of its own (credentials, POST): what comes of it says nothing about others.
     pub(crate) of_one: bool,
+    /// Parts are stored, and this is missing: it is asked for instead of the whole.
+    pub(crate) completion: Option<Completion>,
 }
 
 /// What the one who asked gets.
@@ -122,6 +125,9 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
     if !candidates.is_empty() {
         preconditions.apply(&mut outbound.fields);
     }
+    if let Some(completion) = job.store.as_ref().and_then(|plan| plan.completion.as_ref()) {
+        completion.ask(&mut outbound.fields);
+    }
     let mut answer = answer;
     loop {
         let sent = Sent {
@@ -150,7 +156,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             invalidate(&lasting, &sent.method, invalidates, &head);
         }
         let Some(plan) = &mut job.store else {
-            return hand_over(&lasting, &pool, exchange, head, None, answer, *report).await;
+            return hand_over(&lasting, &pool, exchange, head, None, None, answer, *report).await;
         };
         if job.invalidates.is_some() && plan.leader.fill().is_doomed() {
             // By its own request: what it brings is newer than that.
@@ -186,6 +192,25 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             exchange.release(&lasting, &pool).await;
             return Err((FetchError::new(head.status, "upstream-error-status"), Some(answer)));
         }
+        if let Some(completion) = plan.completion.take() {
+            let policy = &plan.route.rules.policy;
+            match completion.complete(&exchanged, policy).filter(|_| head.status == StatusCode::PARTIAL_CONTENT) {
+                Some((whole, before, behind)) => {
+                    let frame = Frame { before, behind, length: Some(completion.parts.complete()) };
+                    return fill(&lasting, &pool, plan, exchange, head, whole, frame, answer, *report).await;
+                }
+                // Not what is missing, or not of the same representation: ask for the whole.
+                None if matches!(head.status, StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE) => {
+                    outbound = again;
+                    outbound.fields.remove(http::header::RANGE);
+                    outbound.fields.remove(http::header::IF_RANGE);
+                    exchange.release(&lasting, &pool).await;
+                    continue;
+                }
+                None => {}
+            }
+        }
+        let keeping = Keeping::of(&exchanged, &plan.route.rules.policy, lasting.store.max_object());
         let verdict = match storability(&exchanged, &plan.route.rules.policy) {
             Storability::No(reason) => Err(reason.as_str()),
             Storability::Yes
@@ -196,14 +221,24 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             Storability::Yes => Ok(StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy)),
         };
         return match verdict {
-            Ok(response) => fill(&lasting, &pool, plan, exchange, head, response, answer, *report).await,
+            Ok(response) => {
+                let frame = Frame::of(&head);
+                fill(&lasting, &pool, plan, exchange, head, response, frame, answer, *report).await
+            }
             Err(reason) => {
                 // Neither an error that passes nor one client's wish says anything about the next response.
-                if !head.status.is_server_error() && !exchanged.request_directives.no_store && !plan.of_one {
+                let telling = !head.status.is_server_error() && !exchanged.request_directives.no_store;
+                if telling && !plan.of_one && keeping.is_none() {
                     lasting.not_shared.insert(plan.key.clone(), reason);
                 }
-                plan.leader.settle_and_leave(Verdict::NotShared(reason));
-                hand_over(&lasting, &pool, exchange, head, Some(reason), answer, *report).await
+                if keeping.is_some() {
+                    // It stays where an invalidation finds it.
+                    plan.leader.fill().settle(Verdict::NotShared(reason));
+                } else {
+                    plan.leader.settle_and_leave(Verdict::NotShared(reason));
+                }
+                let keeping = keeping.map(|keeping| (keeping, &*plan));
+                hand_over(&lasting, &pool, exchange, head, Some(reason), keeping, answer, *report).await
             }
         };
     }
@@ -375,6 +410,21 @@ fn invalidate(lasting: &Lasting, method: &Method, invalidates: &Invalidates, hea
     }
 }
 
+/// What is known of a whole beyond the content that arrives: bytes before and behind it that were stored, and its length.
+struct Frame {
+    before: Vec<Bytes>,
+    behind: Vec<Bytes>,
+    length: Option<u64>,
+}
+
+impl Frame {
+    /// Everything arrives.
+    fn of(head: &Head) -> Self {
+        let length = if head.content { content_length(&head.fields) } else { Some(0) };
+        Self { before: Vec::new(), behind: Vec::new(), length }
+    }
+}
+
 /// Streams a storable response into the store and to everybody who asked for it.
 #[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each used once")]
 async fn fill(
@@ -384,18 +434,25 @@ async fn fill(
     mut exchange: Exchange,
     head: Head,
     response: StoredResponse,
+    frame: Frame,
     answer: Answer,
     report: UpstreamReport,
 ) -> Result<(), Failed> {
     let (mut writer, body) = Body::new(Retention::Keep, Limits::default(), Arc::clone(&lasting.spool));
     let response = Arc::new(response);
-    let length = if head.content { content_length(&head.fields) } else { Some(0) };
+    let Frame { before, behind, length } = frame;
+    let is_completed = !before.is_empty() || !behind.is_empty();
     let flight = Arc::new(Flight::new(Arc::clone(&response), body, length));
     lasting.not_shared.invalidate(&plan.key);
     plan.leader.fill().settle(Verdict::Streaming(Arc::clone(&flight)));
     let _ = answer.send((Ok(Arrived::Flight(flight, own_fields(&head, &response))), report));
-    let mut received = 0;
+    let mut received = before.iter().chain(&behind).map(|piece| piece.len() as u64).sum::<u64>();
     let mut keeps = true;
+    for piece in before {
+        if writer.push(piece).await.is_err() {
+            return Ok(());
+        }
+    }
     while head.content && !exchange.has_ended() {
         match exchange.event().await {
             Ok(Event::Chunk(chunk)) => {
@@ -412,7 +469,20 @@ async fn fill(
             }
             Ok(Event::End) => break,
             Ok(_) => return abort(exchange, writer, "unexpected"),
-            Err(error) => return abort(exchange, writer, error.reason),
+            Err(error) => {
+                if keeps && behind.is_empty() {
+                    partial::keep_beginning(lasting, plan, &response, length, writer.content());
+                }
+                return abort(exchange, writer, error.reason);
+            }
+        }
+    }
+    if is_completed && Some(received) != length {
+        return abort(exchange, writer, "part-too-short");
+    }
+    for piece in behind {
+        if writer.push(piece).await.is_err() {
+            return Ok(());
         }
     }
     // The AP server is done: its worker is free before anything else happens.
@@ -444,13 +514,15 @@ fn abort(exchange: Exchange, writer: BodyWriter, reason: &'static str) -> Result
     Ok(())
 }
 
-/// Streams a response to the one client it is for.
+/// Streams a response to the one client it is for, and keeps a copy of a part that may be stored.
+#[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each used once")]
 async fn hand_over(
     lasting: &Lasting,
     pool: &Pool,
     mut exchange: Exchange,
     head: Head,
     reason: Option<&'static str>,
+    mut keeping: Option<(Keeping, &StorePlan)>,
     answer: Answer,
     report: UpstreamReport,
 ) -> Result<(), Failed> {
@@ -470,19 +542,37 @@ async fn hand_over(
         // The client left while its answer was made; an AP server need not go on for nobody.
         return Ok(());
     }
-    while content && !exchange.has_ended() {
+    let mut keep = |chunk: &Bytes| {
+        if let Some((keeping, _)) = &mut keeping {
+            keeping.add(chunk);
+        }
+    };
+    let broken = loop {
+        if !content || exchange.has_ended() {
+            break None;
+        }
         match exchange.event().await {
             Ok(Event::Chunk(chunk)) => {
+                keep(&chunk);
                 if writer.push(chunk).await.is_err() {
-                    return Ok(());
+                    break Some("client-left");
                 }
             }
-            Ok(Event::End) => break,
-            Ok(_) => return abort(exchange, writer, "unexpected"),
-            Err(error) => return abort(exchange, writer, error.reason),
+            Ok(Event::End) => break None,
+            Ok(_) => break Some("unexpected"),
+            Err(error) => break Some(error.reason),
         }
+    };
+    if let Some((keeping, plan)) = keeping {
+        keeping.store(lasting, plan);
     }
-    exchange.release(lasting, pool).await;
-    writer.finish();
-    Ok(())
+    match broken {
+        None => {
+            exchange.release(lasting, pool).await;
+            writer.finish();
+            Ok(())
+        }
+        Some("client-left") => Ok(()),
+        Some(reason) => abort(exchange, writer, reason),
+    }
 }

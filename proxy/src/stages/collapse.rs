@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::context::Context;
-use crate::fetch::{self, Arrived, FetchError, Job, Outbound, StorePlan};
+use crate::fetch::{self, Arrived, Completion, FetchError, Job, Outbound, StorePlan};
 use crate::http::{RequestBody, Sink};
 use crate::site::Route;
 use crate::upstream::Pool;
@@ -35,6 +35,8 @@ pub(crate) struct Wanted {
     pub(crate) route: Arc<Route>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) candidates: Vec<Arc<StoredResponse>>,
+    /// Parts are stored, and this is missing.
+    pub(crate) completion: Option<Completion>,
 }
 
 /// Gets a response for `wanted` from a fill in flight or a new one.
@@ -108,6 +110,17 @@ async fn lead(
     wait(context, job, receiver, sink).await
 }
 
+/// Gets a response for `wanted` that is for one client: it says nothing about others.
+pub(crate) async fn alone(context: &mut Context, wanted: &Wanted, sink: &mut Sink<'_>) -> Result<Arrived, FetchError> {
+    let (interim, receiver) = mpsc::channel(4);
+    let leader = context.lasting().fills.alone(&wanted.key);
+    let mut job = job(context, wanted, leader, Some(interim));
+    if let Some(plan) = &mut job.store {
+        plan.of_one = true;
+    }
+    wait(context, job, receiver, sink).await
+}
+
 /// Starts a fill that nobody waits for, unless one is in flight: the background half of stale-while-revalidate.
 pub(crate) fn refresh(context: &Context, wanted: &Wanted) {
     let joined = context.lasting().fills.join(&wanted.key, b"", || newer(wanted, context));
@@ -142,6 +155,7 @@ fn job(
             leader,
             candidates: wanted.candidates.clone(),
             of_one: false,
+            completion: wanted.completion.clone(),
         }),
         invalidates: None,
         interim,
