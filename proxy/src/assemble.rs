@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use ahash::RandomState;
 use forebay_cache::body::SpoolSpace;
-use forebay_cache::clock::SystemClock;
+use forebay_cache::clock::{Clock as _, SystemClock};
 use forebay_cache::fill::Fills;
+use forebay_cache::groups::CacheGroups;
 use forebay_cache::store::MemoryStore;
 use forebay_config::Config;
 use forebay_config::model::{HostPattern, LogTarget};
@@ -87,6 +88,7 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         store: MemoryStore::new(config.memory.size, config.memory.max_object),
         fills: Arc::new(Fills::default()),
         not_shared,
+        groups: CacheGroups::new(SystemClock.now()),
         encodings: Encodings::default(),
         file_codings: FileCodings::default(),
         spool: Arc::new(SpoolSpace::new(&spool, SPOOL_BUDGET)),

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use forebay_cache::clock::Clock as _;
 use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::coding::{Coding, Negotiated, negotiate_lines};
+use forebay_cache::semantics::groups::CACHE_GROUPS;
 use forebay_cache::semantics::{RequestDirectives, Reuse, reuse};
 use forebay_cache::store::Variant;
 use http::header::{AGE, CACHE_STATUS, CONTENT_ENCODING, CONTENT_RANGE};
@@ -100,6 +101,10 @@ pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut Byte
         lasting.store.get_by_bytes(key)
     })?;
     let variant = variants.iter().next().filter(|variant| variant.response.variance().is_empty())?;
+    // Whether its group was invalidated is for the long way to find out.
+    if variant.response.fields().contains_key(CACHE_GROUPS) {
+        return None;
+    }
     let now = lasting.clock.now();
     if reuse(&variant.response, &RequestDirectives::default(), now) != Reuse::Fresh {
         return None;

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use forebay_cache::body::SpoolSpace;
 use forebay_cache::clock::SystemClock;
 use forebay_cache::fill::Fills;
+use forebay_cache::groups::CacheGroups;
 use forebay_cache::key::CacheKey;
 use forebay_cache::store::MemoryStore;
 use forebay_config::Config;
@@ -40,6 +41,7 @@ pub(crate) struct Lasting {
     pub(crate) store: MemoryStore,
     pub(crate) fills: Arc<Fills<FetchError>>,
     pub(crate) not_shared: moka::sync::Cache<CacheKey, &'static str, ahash::RandomState>,
+    pub(crate) groups: CacheGroups,
     pub(crate) encodings: Encodings,
     pub(crate) file_codings: FileCodings,
     pub(crate) spool: Arc<SpoolSpace>,

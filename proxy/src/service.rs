@@ -18,9 +18,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use forebay_cache::semantics::{ForwardReason, RequestDirectives, TargetUri, stale_if_error};
+use forebay_cache::key::CacheKey;
+use forebay_cache::semantics::{ForwardReason, RequestDirectives, TargetUri, stale_if_disconnected, stale_if_error};
 use forebay_cache::store::Variant;
-use http::header::{HOST, IF_MATCH, LOCATION, REFERER, USER_AGENT, VIA};
+use http::header::{HOST, IF_MATCH, LOCATION, RANGE, REFERER, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use tokio::sync::mpsc;
 
@@ -28,7 +29,7 @@ use crate::account::entry::{CacheOutcome, Entry, StaleReason};
 use crate::compress;
 use crate::context::Context;
 use crate::fetch::outbound::{self, Forwarding, Purpose};
-use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound};
+use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound, StorePlan};
 use crate::front;
 use crate::http::{Answer, Refusal, Request, RequestBody, Sink, SinkError};
 use crate::listen::Connection;
@@ -39,9 +40,10 @@ use crate::stages::client::{self, Client};
 use crate::stages::collapse::{self, Wanted};
 use crate::stages::deliver::{self, Source};
 use crate::stages::key::{self, Plan};
-use crate::stages::lookup::{Lookup, lookup};
+use crate::stages::lookup::{Lookup, lookup, shared};
 use crate::stages::normalize::{Target, normalize};
 use crate::stages::offload::{Offload, offload};
+use crate::stages::partial;
 use crate::stages::rescue::{Failure, rescue, synthetic};
 use crate::stages::route::route;
 
@@ -136,7 +138,21 @@ async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Fa
     let visit = Visit { site, route, target, client };
     match key::plan(&context.request, &visit.target, &visit.route) {
         Plan::Cache { key, path_query } => cached(context, visit, key, path_query, sink).await,
-        Plan::Pass(reason, detail) => pass(context, visit, reason, detail, sink).await,
+        Plan::Authorized { key, path_query } => {
+            if let Some(variant) = shared(context, &key, &visit.route, || forwarded(context, &visit, Purpose::Fill)) {
+                context.outcome = CacheOutcome::Hit;
+                return stored(context, &visit, &key, variant).await;
+            }
+            if RequestDirectives::parse(&context.request.fields).only_if_cached {
+                return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into());
+            }
+            let place = Some((key, path_query));
+            pass(context, visit, ForwardReason::Bypass, "authorization", place, sink).await
+        }
+        Plan::Post { key, path_query } => {
+            pass(context, visit, ForwardReason::Method, "method", Some((key, path_query)), sink).await
+        }
+        Plan::Pass(reason, detail) => pass(context, visit, reason, detail, None, sink).await,
     }
 }
 
@@ -192,7 +208,7 @@ async fn offloaded(
 async fn cached(
     context: &mut Context,
     visit: Visit,
-    key: forebay_cache::key::CacheKey,
+    key: CacheKey,
     path_query: String,
     sink: &mut Sink<'_>,
 ) -> Result<Answer, Failure> {
@@ -216,15 +232,30 @@ async fn cached(
         Lookup::Ask { reason, selected, candidates } => (reason, selected, candidates),
     };
     context.forward = Some(reason);
+    let in_parts = reason == ForwardReason::UriMiss && !directives.no_store;
+    let for_part = in_parts && partial::asks_for_part(context);
+    if for_part && let Some(answer) = partial::answer(context, &key, &self::forwarded(context, &visit, Purpose::Fill)) {
+        (context.outcome, context.forward) = (CacheOutcome::Hit, None);
+        return Ok(answer);
+    }
     if directives.only_if_cached {
         return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into());
     }
-    let wanted = wanted(context, &visit, &key, path_query, candidates).ok_or(NO_UPSTREAM)?;
+    let mut wanted = wanted(context, &visit, &key, path_query, candidates).ok_or(NO_UPSTREAM)?;
+    if for_part && !context.lasting().fills.is_in_flight(&key) {
+        return part(context, &visit, wanted, sink).await;
+    }
+    if in_parts && !for_part {
+        wanted.completion = partial::completion(context, &key, &wanted.forwarded);
+    }
+    if wanted.completion.is_some() {
+        context.forward = Some(ForwardReason::Partial);
+    }
     context.outcome = CacheOutcome::Miss;
     context.asked_for_whole = true;
     match collapse::obtain(context, &wanted, &directives, sink).await {
         Ok(arrived) => arrive(context, &visit, &wanted, arrived, sink).await,
-        Err(error) => match selected.filter(|variant| stands_in(context, variant, &directives, error)) {
+        Err(error) => match selected.filter(|variant| stands_in(context, &visit, variant, &directives, error)) {
             Some(variant) => {
                 context.outcome = CacheOutcome::Stale(StaleReason::Error);
                 context.detail = Some(error.reason);
@@ -235,16 +266,40 @@ async fn cached(
     }
 }
 
+/// Asks the origin for a range as the client does, and keeps it.
+async fn part(
+    context: &mut Context,
+    visit: &Visit,
+    mut wanted: Wanted,
+    sink: &mut Sink<'_>,
+) -> Result<Answer, Failure> {
+    context.outcome = CacheOutcome::Miss;
+    if let Some(range) = context.request.fields.get(RANGE) {
+        wanted.forwarded.insert(RANGE, range.clone());
+    }
+    let arrived = collapse::alone(context, &wanted, sink).await?;
+    arrive(context, visit, &wanted, arrived, sink).await
+}
+
 const NO_UPSTREAM: Refusal = Refusal::new(StatusCode::NOT_FOUND, "no-upstream");
 
-fn stands_in(context: &Context, variant: &Variant, directives: &RequestDirectives, error: FetchError) -> bool {
+fn stands_in(
+    context: &Context,
+    visit: &Visit,
+    variant: &Variant,
+    directives: &RequestDirectives,
+    error: FetchError,
+) -> bool {
+    if error.is_disconnection() {
+        return stale_if_disconnected(&variant.response, directives, &visit.route.rules.policy, context.now);
+    }
     error.is_of_upstream() && stale_if_error(&variant.response, directives, context.now)
 }
 
 fn wanted(
     context: &Context,
     visit: &Visit,
-    key: &forebay_cache::key::CacheKey,
+    key: &CacheKey,
     path_query: String,
     candidates: Vec<Arc<forebay_cache::stored::StoredResponse>>,
 ) -> Option<Wanted> {
@@ -256,6 +311,7 @@ fn wanted(
         route: Arc::clone(&visit.route),
         pool: Arc::clone(visit.route.pool.as_ref()?),
         candidates,
+        completion: None,
     })
 }
 
@@ -272,12 +328,7 @@ fn forwarded(context: &Context, visit: &Visit, purpose: Purpose) -> HeaderMap {
 }
 
 /// A stored response answers.
-async fn stored(
-    context: &mut Context,
-    visit: &Visit,
-    key: &forebay_cache::key::CacheKey,
-    variant: Variant,
-) -> Result<Answer, Failure> {
+async fn stored(context: &mut Context, visit: &Visit, key: &CacheKey, variant: Variant) -> Result<Answer, Failure> {
     context.age = Some(variant.response.current_age(context.now));
     context.ttl = Some(variant.response.ttl(context.now));
     context.preparing = Some(variant.clone()).filter(|_| context.outcome == CacheOutcome::Hit);
@@ -343,22 +394,47 @@ async fn arrive(
     }
 }
 
-/// A request that does not use the cache.
+/// A request that is not answered from the cache. With `place` (a key, and the path and query it stands for) the response
+/// may be stored all the same.
 async fn pass(
     context: &mut Context,
     visit: Visit,
     reason: ForwardReason,
     detail: &'static str,
+    place: Option<(CacheKey, String)>,
     sink: &mut Sink<'_>,
 ) -> Result<Answer, Failure> {
     context.outcome = CacheOutcome::Pass;
     context.forward = Some(reason);
     context.detail = Some(detail);
     let (interim, receiver) = mpsc::channel(4);
-    let job = pass_job(context, &visit, Purpose::Pass, visit.target.raw.clone(), interim)?;
+    let Some((key, path_query)) = place else {
+        let job = pass_job(context, &visit, Purpose::Pass, visit.target.raw.clone(), interim)?;
+        return match collapse::wait(context, job, receiver, sink).await? {
+            Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
+            Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
+        };
+    };
+    let store = StorePlan {
+        leader: context.lasting().fills.alone(&key),
+        key: key.clone(),
+        url: visit.target.url(),
+        route: Arc::clone(&visit.route),
+        candidates: Vec::new(),
+        of_one: true,
+        completion: None,
+    };
+    let job = Job { store: Some(store), ..pass_job(context, &visit, Purpose::Pass, path_query, interim)? };
     match collapse::wait(context, job, receiver, sink).await? {
         Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
-        Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
+        Arrived::Flight(flight, own) => {
+            context.stored = true;
+            let answer = deliver::represent(context, &visit.site, &key, &Source::Flight(flight)).await;
+            let mut answer = answer.ok_or(FetchError::UNEXPECTED)?;
+            answer.fields.extend(own);
+            Ok(answer)
+        }
+        Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
     }
 }
 

@@ -38,6 +38,10 @@ mod cache_preset;
 mod cache_selection;
 mod cache_stale;
 mod cache_storing;
+
+mod conformance_partial;
+mod conformance_sharing;
+
 mod compress;
 
 mod docs_configs;

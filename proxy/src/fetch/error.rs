@@ -30,6 +30,20 @@ impl FetchError {
         Self::new(StatusCode::BAD_GATEWAY, reason)
     }
 
+    /// Whether no response came at all: the cache is disconnected from the origin (RFC 9111 section 4.2.4).
+    pub(crate) fn is_disconnection(self) -> bool {
+        const REASONS: [&str; 7] = [
+            "no-upstream-server",
+            "upstream-closed",
+            "upstream-connect-timeout",
+            "upstream-read-timeout",
+            "upstream-refused",
+            "upstream-unreachable",
+            "upstream-write-timeout",
+        ];
+        REASONS.contains(&self.reason)
+    }
+
     /// Whether the connection ended before there was a response.
     pub(crate) fn is_closed(self) -> bool {
         self.reason == "upstream-closed"

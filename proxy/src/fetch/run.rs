@@ -8,6 +8,7 @@ use forebay_cache::body::{Body, BodyReader, BodyWriter, Limits, Retention};
 use forebay_cache::clock::{Clock as _, Timestamp};
 use forebay_cache::fill::{Flight, Leader, Verdict};
 use forebay_cache::key::CacheKey;
+use forebay_cache::semantics::groups::{groups as groups_of, invalidated_groups};
 use forebay_cache::semantics::validation::{Preconditions, freshened_by_304};
 use forebay_cache::semantics::{
     Exchange as Exchanged, RequestDirectives, Storability, TargetUri, hop_by_hop, invalidated, stale_if_error,
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::FetchError;
 use super::forward::{self, Event, Exchange, Outbound};
+use super::partial::{self, Completion, Keeping};
 use crate::account::entry::UpstreamExchange;
 use crate::http::{RequestBody, date};
 use crate::runtime::Lasting;
@@ -55,6 +57,10 @@ pub(crate) struct StorePlan {
     pub(crate) leader: Leader<FetchError>,
     /// Stored responses of the key: the upstream is asked whether one of them is still good.
     pub(crate) candidates: Vec<Arc<StoredResponse>>,
+    /// It is for one request, of a kind of its own (credentials, POST): what comes of it says nothing about others.
+    pub(crate) of_one: bool,
+    /// Parts are stored, and this is missing: it is asked for instead of the whole.
+    pub(crate) completion: Option<Completion>,
 }
 
 /// What the one who asked gets.
@@ -119,16 +125,24 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
     if !candidates.is_empty() {
         preconditions.apply(&mut outbound.fields);
     }
+    if let Some(completion) = job.store.as_ref().and_then(|plan| plan.completion.as_ref()) {
+        completion.ask(&mut outbound.fields);
+    }
     let mut answer = answer;
     loop {
-        let sent = Sent { method: outbound.method.clone(), fields: outbound.fields.clone(), at: lasting.clock.now() };
+        let sent = Sent {
+            method: outbound.method.clone(),
+            fields: outbound.fields.clone(),
+            has_content: !outbound.body.is_empty(),
+            at: lasting.clock.now(),
+        };
         let again = Outbound { body: RequestBody::Empty, ..clone_head(&outbound) };
         let begun = {
             let begun = begin(&lasting, &pool, job.interim.as_ref(), outbound, report);
             match &job.store {
-                Some(_) => begun.await,
+                Some(plan) if !plan.of_one => begun.await,
                 // What is for one client is not fetched for nobody.
-                None => tokio::select! {
+                _ => tokio::select! {
                     begun = begun => begun,
                     () = answer.closed() => return Ok(()),
                 },
@@ -138,12 +152,16 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             Ok(begun) => begun,
             Err(error) => return Err((error, Some(answer))),
         };
+        if let Some(invalidates) = &job.invalidates {
+            invalidate(&lasting, &sent.method, invalidates, &head);
+        }
         let Some(plan) = &mut job.store else {
-            if let Some(invalidates) = &job.invalidates {
-                invalidate(&lasting, &sent.method, invalidates, &head);
-            }
-            return hand_over(&lasting, &pool, exchange, head, None, answer, *report).await;
+            return hand_over(&lasting, &pool, exchange, head, None, None, answer, *report).await;
         };
+        if job.invalidates.is_some() && plan.leader.fill().is_doomed() {
+            // By its own request: what it brings is newer than that.
+            plan.leader = lasting.fills.alone(&plan.key);
+        }
         let exchanged = Exchanged::new(
             &sent.method,
             &sent.fields,
@@ -153,7 +171,8 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             head.at,
             &plan.route.rules.policy.targets,
         )
-        .url(&plan.url);
+        .url(&plan.url)
+        .request_has_content(sent.has_content);
         if head.status == StatusCode::NOT_MODIFIED && !preconditions.is_empty() && !candidates.is_empty() {
             if let Some(fresh) = freshen(&lasting, plan, &exchanged, &candidates) {
                 plan.leader.settle_and_leave(Verdict::Freshened(Arc::clone(&fresh)));
@@ -173,6 +192,25 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             exchange.release(&lasting, &pool).await;
             return Err((FetchError::new(head.status, "upstream-error-status"), Some(answer)));
         }
+        if let Some(completion) = plan.completion.take() {
+            let policy = &plan.route.rules.policy;
+            match completion.complete(&exchanged, policy).filter(|_| head.status == StatusCode::PARTIAL_CONTENT) {
+                Some((whole, before, behind)) => {
+                    let frame = Frame { before, behind, length: Some(completion.parts.complete()) };
+                    return fill(&lasting, &pool, plan, exchange, head, whole, frame, answer, *report).await;
+                }
+                // Not what is missing, or not of the same representation: ask for the whole.
+                None if matches!(head.status, StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE) => {
+                    outbound = again;
+                    outbound.fields.remove(http::header::RANGE);
+                    outbound.fields.remove(http::header::IF_RANGE);
+                    exchange.release(&lasting, &pool).await;
+                    continue;
+                }
+                None => {}
+            }
+        }
+        let keeping = Keeping::of(&exchanged, &plan.route.rules.policy, lasting.store.max_object());
         let verdict = match storability(&exchanged, &plan.route.rules.policy) {
             Storability::No(reason) => Err(reason.as_str()),
             Storability::Yes
@@ -183,14 +221,24 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             Storability::Yes => Ok(StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy)),
         };
         return match verdict {
-            Ok(response) => fill(&lasting, &pool, plan, exchange, head, response, answer, *report).await,
+            Ok(response) => {
+                let frame = Frame::of(&head);
+                fill(&lasting, &pool, plan, exchange, head, response, frame, answer, *report).await
+            }
             Err(reason) => {
                 // Neither an error that passes nor one client's wish says anything about the next response.
-                if !head.status.is_server_error() && !exchanged.request_directives.no_store {
+                let telling = !head.status.is_server_error() && !exchanged.request_directives.no_store;
+                if telling && !plan.of_one && keeping.is_none() {
                     lasting.not_shared.insert(plan.key.clone(), reason);
                 }
-                plan.leader.settle_and_leave(Verdict::NotShared(reason));
-                hand_over(&lasting, &pool, exchange, head, Some(reason), answer, *report).await
+                if keeping.is_some() {
+                    // It stays where an invalidation finds it.
+                    plan.leader.fill().settle(Verdict::NotShared(reason));
+                } else {
+                    plan.leader.settle_and_leave(Verdict::NotShared(reason));
+                }
+                let keeping = keeping.map(|keeping| (keeping, &*plan));
+                hand_over(&lasting, &pool, exchange, head, Some(reason), keeping, answer, *report).await
             }
         };
     }
@@ -200,6 +248,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
 struct Sent {
     method: Method,
     fields: HeaderMap,
+    has_content: bool,
     at: Timestamp,
 }
 
@@ -343,11 +392,36 @@ fn freshen(
 }
 
 fn invalidate(lasting: &Lasting, method: &Method, invalidates: &Invalidates, head: &Head) {
+    let mut groups = invalidated_groups(method, head.status, &head.fields);
     for uri in invalidated(method, head.status, &invalidates.target, &head.fields) {
         if let Some(key) = stages::key::of_uri(&invalidates.site, &uri) {
+            // RFC 9875 section 2.2.1: the groups of what is invalidated go with it. They do not cascade.
+            let stored = lasting.store.get(&key);
+            let fields = stored.iter().flat_map(|stored| stored.iter()).map(|variant| variant.response.fields());
+            groups.extend(fields.flat_map(groups_of));
             lasting.store.remove(&key);
             lasting.fills.doom(&key);
         }
+    }
+    if !groups.is_empty()
+        && let Some(key) = stages::key::of_uri(&invalidates.site, &invalidates.target)
+    {
+        lasting.groups.invalidate(&key, &groups, lasting.clock.now());
+    }
+}
+
+/// What is known of a whole beyond the content that arrives: bytes before and behind it that were stored, and its length.
+struct Frame {
+    before: Vec<Bytes>,
+    behind: Vec<Bytes>,
+    length: Option<u64>,
+}
+
+impl Frame {
+    /// Everything arrives.
+    fn of(head: &Head) -> Self {
+        let length = if head.content { content_length(&head.fields) } else { Some(0) };
+        Self { before: Vec::new(), behind: Vec::new(), length }
     }
 }
 
@@ -360,18 +434,25 @@ async fn fill(
     mut exchange: Exchange,
     head: Head,
     response: StoredResponse,
+    frame: Frame,
     answer: Answer,
     report: UpstreamReport,
 ) -> Result<(), Failed> {
     let (mut writer, body) = Body::new(Retention::Keep, Limits::default(), Arc::clone(&lasting.spool));
     let response = Arc::new(response);
-    let length = if head.content { content_length(&head.fields) } else { Some(0) };
+    let Frame { before, behind, length } = frame;
+    let is_completed = !before.is_empty() || !behind.is_empty();
     let flight = Arc::new(Flight::new(Arc::clone(&response), body, length));
     lasting.not_shared.invalidate(&plan.key);
     plan.leader.fill().settle(Verdict::Streaming(Arc::clone(&flight)));
     let _ = answer.send((Ok(Arrived::Flight(flight, own_fields(&head, &response))), report));
-    let mut received = 0;
+    let mut received = before.iter().chain(&behind).map(|piece| piece.len() as u64).sum::<u64>();
     let mut keeps = true;
+    for piece in before {
+        if writer.push(piece).await.is_err() {
+            return Ok(());
+        }
+    }
     while head.content && !exchange.has_ended() {
         match exchange.event().await {
             Ok(Event::Chunk(chunk)) => {
@@ -388,7 +469,20 @@ async fn fill(
             }
             Ok(Event::End) => break,
             Ok(_) => return abort(exchange, writer, "unexpected"),
-            Err(error) => return abort(exchange, writer, error.reason),
+            Err(error) => {
+                if keeps && behind.is_empty() {
+                    partial::keep_beginning(lasting, plan, &response, length, writer.content());
+                }
+                return abort(exchange, writer, error.reason);
+            }
+        }
+    }
+    if is_completed && Some(received) != length {
+        return abort(exchange, writer, "part-too-short");
+    }
+    for piece in behind {
+        if writer.push(piece).await.is_err() {
+            return Ok(());
         }
     }
     // The AP server is done: its worker is free before anything else happens.
@@ -420,13 +514,15 @@ fn abort(exchange: Exchange, writer: BodyWriter, reason: &'static str) -> Result
     Ok(())
 }
 
-/// Streams a response to the one client it is for.
+/// Streams a response to the one client it is for, and keeps a copy of a part that may be stored.
+#[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each used once")]
 async fn hand_over(
     lasting: &Lasting,
     pool: &Pool,
     mut exchange: Exchange,
     head: Head,
     reason: Option<&'static str>,
+    mut keeping: Option<(Keeping, &StorePlan)>,
     answer: Answer,
     report: UpstreamReport,
 ) -> Result<(), Failed> {
@@ -446,19 +542,37 @@ async fn hand_over(
         // The client left while its answer was made; an AP server need not go on for nobody.
         return Ok(());
     }
-    while content && !exchange.has_ended() {
+    let mut keep = |chunk: &Bytes| {
+        if let Some((keeping, _)) = &mut keeping {
+            keeping.add(chunk);
+        }
+    };
+    let broken = loop {
+        if !content || exchange.has_ended() {
+            break None;
+        }
         match exchange.event().await {
             Ok(Event::Chunk(chunk)) => {
+                keep(&chunk);
                 if writer.push(chunk).await.is_err() {
-                    return Ok(());
+                    break Some("client-left");
                 }
             }
-            Ok(Event::End) => break,
-            Ok(_) => return abort(exchange, writer, "unexpected"),
-            Err(error) => return abort(exchange, writer, error.reason),
+            Ok(Event::End) => break None,
+            Ok(_) => break Some("unexpected"),
+            Err(error) => break Some(error.reason),
         }
+    };
+    if let Some((keeping, plan)) = keeping {
+        keeping.store(lasting, plan);
     }
-    exchange.release(lasting, pool).await;
-    writer.finish();
-    Ok(())
+    match broken {
+        None => {
+            exchange.release(lasting, pool).await;
+            writer.finish();
+            Ok(())
+        }
+        Some("client-left") => Ok(()),
+        Some(reason) => abort(exchange, writer, reason),
+    }
 }

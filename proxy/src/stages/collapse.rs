@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::context::Context;
-use crate::fetch::{self, Arrived, FetchError, Job, Outbound, StorePlan};
+use crate::fetch::{self, Arrived, Completion, FetchError, Job, Outbound, StorePlan};
 use crate::http::{RequestBody, Sink};
 use crate::site::Route;
 use crate::upstream::Pool;
@@ -35,6 +35,8 @@ pub(crate) struct Wanted {
     pub(crate) route: Arc<Route>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) candidates: Vec<Arc<StoredResponse>>,
+    /// Parts are stored, and this is missing.
+    pub(crate) completion: Option<Completion>,
 }
 
 /// Gets a response for `wanted` from a fill in flight or a new one.
@@ -48,12 +50,12 @@ pub(crate) async fn obtain(
     // What is known not to be shared is fetched for each by itself, and stored should that have changed. A request that
     // forbids storing must not lead others.
     if directives.no_store || lasting.not_shared.contains_key(&wanted.key) {
-        return lead(context, wanted, lasting.fills.alone(), sink).await;
+        return lead(context, wanted, lasting.fills.alone(&wanted.key), sink).await;
     }
     let mut variance = Vec::new();
     for _ in 0..ROUNDS {
         // Only a fill that ended a moment ago can have stored something that a look-up just missed.
-        let stored = || newer(&lasting.store, wanted, context);
+        let stored = || newer(wanted, context);
         let fill = match lasting.fills.join(&wanted.key, &variance, stored) {
             Err(stored) => return Ok(Arrived::Stored(stored)),
             Ok(Joined::Lead(leader)) => return lead(context, wanted, leader, sink).await,
@@ -63,6 +65,7 @@ pub(crate) async fn obtain(
         lasting.metrics.coalesced.inc();
         let Ok(verdict) = tokio::time::timeout(PATIENCE, fill.verdict()).await else { break };
         match verdict {
+            Verdict::Streaming(flight) if lasting.groups.is_invalidated(&wanted.key, &flight.response) => break,
             Verdict::Streaming(flight) if flight.response.variance().matches(&wanted.forwarded) => {
                 return Ok(Arrived::Flight(flight, HeaderMap::new()));
             }
@@ -76,7 +79,7 @@ pub(crate) async fn obtain(
         }
     }
     context.collapsed = false;
-    lead(context, wanted, lasting.fills.alone(), sink).await
+    lead(context, wanted, lasting.fills.alone(&wanted.key), sink).await
 }
 
 fn other_variant(flight: &Flight, wanted: &Wanted) -> Vec<u8> {
@@ -84,11 +87,14 @@ fn other_variant(flight: &Flight, wanted: &Wanted) -> Vec<u8> {
 }
 
 /// A fresh response stored since the look-up: not one that the look-up saw.
-fn newer(store: &forebay_cache::store::MemoryStore, wanted: &Wanted, context: &Context) -> Option<Arc<StoredResponse>> {
-    let variants = store.get(&wanted.key)?;
+fn newer(wanted: &Wanted, context: &Context) -> Option<Arc<StoredResponse>> {
+    let lasting = context.lasting();
+    let variants = lasting.store.get(&wanted.key)?;
     let response = &variants.select(&wanted.forwarded)?.response;
     let seen = wanted.candidates.iter().any(|candidate| Arc::ptr_eq(candidate, response));
-    let usable = response.is_fresh(context.now) && !response.metadata().validate_always;
+    let usable = response.is_fresh(context.now)
+        && !response.metadata().validate_always
+        && !lasting.groups.is_invalidated(&wanted.key, response);
     (!seen && usable).then(|| Arc::clone(response))
 }
 
@@ -104,9 +110,20 @@ async fn lead(
     wait(context, job, receiver, sink).await
 }
 
+/// Gets a response for `wanted` that is for one client: it says nothing about others.
+pub(crate) async fn alone(context: &mut Context, wanted: &Wanted, sink: &mut Sink<'_>) -> Result<Arrived, FetchError> {
+    let (interim, receiver) = mpsc::channel(4);
+    let leader = context.lasting().fills.alone(&wanted.key);
+    let mut job = job(context, wanted, leader, Some(interim));
+    if let Some(plan) = &mut job.store {
+        plan.of_one = true;
+    }
+    wait(context, job, receiver, sink).await
+}
+
 /// Starts a fill that nobody waits for, unless one is in flight: the background half of stale-while-revalidate.
 pub(crate) fn refresh(context: &Context, wanted: &Wanted) {
-    let joined = context.lasting().fills.join(&wanted.key, b"", || newer(&context.lasting().store, wanted, context));
+    let joined = context.lasting().fills.join(&wanted.key, b"", || newer(wanted, context));
     if let Ok(Joined::Lead(leader)) = joined {
         let (answer, _) = oneshot::channel();
         tokio::spawn(Box::pin(fetch::run(job(context, wanted, leader, None), answer)));
@@ -137,6 +154,8 @@ fn job(
             route: Arc::clone(&wanted.route),
             leader,
             candidates: wanted.candidates.clone(),
+            of_one: false,
+            completion: wanted.completion.clone(),
         }),
         invalidates: None,
         interim,
@@ -152,7 +171,7 @@ pub(crate) async fn wait(
     sink: &mut Sink<'_>,
 ) -> Result<Arrived, FetchError> {
     let (answer, mut arrived) = oneshot::channel();
-    let is_pass = job.store.is_none();
+    let is_pass = job.store.as_ref().is_none_or(|plan| plan.of_one);
     // Boxed: a task's future is moved about while it is spawned, and this one is large.
     tokio::spawn(Box::pin(fetch::run(job, answer)));
     let mut continue_wanted = context.request.continue_wanted.take();

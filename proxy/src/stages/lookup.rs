@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use forebay_cache::key::CacheKey;
-use forebay_cache::semantics::{ForwardReason, RequestDirectives, Reuse, reuse};
+use forebay_cache::semantics::{
+    ForwardReason, RequestDirectives, ResponseDirectives, Reuse, is_shared_despite_authorization, reuse,
+};
 use forebay_cache::store::{Variant, Variants};
 use forebay_cache::stored::StoredResponse;
 use http::HeaderMap;
 
 use crate::account::entry::StaleReason;
 use crate::context::Context;
+use crate::site::Route;
 
 /// What the store says to a request.
 pub(crate) enum Lookup {
@@ -39,6 +42,10 @@ pub(crate) fn lookup(
         let candidates = all(&variants);
         return Lookup::Ask { reason: ForwardReason::VaryMiss, selected: None, candidates };
     };
+    if context.lasting().groups.is_invalidated(key, &variant.response) {
+        metrics.misses.inc();
+        return Lookup::Ask { reason: ForwardReason::UriMiss, selected: None, candidates: Vec::new() };
+    }
     metrics.hits.inc();
     match reuse(&variant.response, directives, context.now) {
         Reuse::Fresh => Lookup::Usable(variant),
@@ -49,6 +56,19 @@ pub(crate) fn lookup(
             Lookup::Ask { reason, selected: Some(variant), candidates }
         }
     }
+}
+
+/// A fresh response of `key` that says it is meant for those who authenticate, too.
+pub(crate) fn shared(
+    context: &Context,
+    key: &CacheKey,
+    route: &Route,
+    forwarded: impl FnOnce() -> HeaderMap,
+) -> Option<Variant> {
+    let directives = RequestDirectives::parse(&context.request.fields);
+    let Lookup::Usable(variant) = lookup(context, key, &directives, forwarded) else { return None };
+    let said = ResponseDirectives::effective(variant.response.fields(), &route.rules.policy.targets);
+    is_shared_despite_authorization(&said).then_some(variant)
 }
 
 /// Most responses do not vary: then the forwarded fields need not be made.

@@ -63,7 +63,7 @@ pub(crate) async fn represent(context: &Context, site: &Site, key: &CacheKey, so
     if let Some(coding) = coding {
         compress::fields::encoded(&mut fields, coding, None);
     }
-    if status.is_success() {
+    if status.is_success() && matches!(request.method, Method::GET | Method::HEAD) {
         let date = response.date().secs();
         match precondition::evaluate_stored(&request.method, &request.fields, &validators(&fields, date)) {
             Precondition::Proceed => {}
@@ -102,9 +102,13 @@ fn choose(
     if site.compress.is_empty() || compress::eligible(status, fields, 0).is_err() {
         return None;
     }
+    // Too small to be compressed for anybody: Accept-Encoding had no part in it (RFC 9110 section 12.5.5).
+    if is_small(site, length) {
+        return None;
+    }
     compress::fields::vary(fields);
     let request = &context.request.fields;
-    if is_small(site, length) || request.contains_key(RANGE) || compress::no_transform(request) {
+    if request.contains_key(RANGE) || compress::no_transform(request) {
         return None;
     }
     match coding::negotiate(request, &site.compress) {
