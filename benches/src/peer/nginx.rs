@@ -1,4 +1,8 @@
-//! nginx: `proxy_cache` with its descriptors kept open, `sendfile`, connections that stay.
+//! nginx: `proxy_cache` with its descriptors kept open, connections that stay.
+//!
+//! Files go by `sendfile`. Stored responses do not: read into one buffer and written with their head they cost nginx
+//! a quarter less at 1 KiB, and no more at 64 KiB. `tcp_nopush` stays off, as by default: with it, every stored
+//! response of 64 KiB waited 40 ms for an acknowledgement.
 
 use std::process::Command;
 
@@ -26,8 +30,8 @@ error_log {directory}/error.log crit;
 events {{ worker_connections 16000; multi_accept on; }}
 http {{
     access_log off;
-    sendfile on;
-    tcp_nopush on;
+    sendfile off;
+    output_buffers 2 128k;
     tcp_nodelay on;
     keepalive_requests 1000000000;
     keepalive_timeout 600s;
@@ -63,6 +67,7 @@ http {{
         listen {https} ssl http2;
         server_name {FILES_HOST};
         root {root};
+        sendfile on;
     }}
 }}
 "
