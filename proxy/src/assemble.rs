@@ -17,6 +17,7 @@ use pingora_core::connectors::http::Connector;
 
 use crate::account::Account;
 use crate::account::metrics::Metrics;
+use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
 use crate::listen::accept::{Listener, Settings};
 use crate::listen::{socket, tls};
@@ -87,6 +88,7 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         fills: Arc::new(Fills::default()),
         not_shared,
         encodings: Encodings::default(),
+        file_codings: FileCodings::default(),
         spool: Arc::new(SpoolSpace::new(&spool, SPOOL_BUDGET)),
         connector: Connector::new(Some(ConnectorOptions::new(IDLE_UPSTREAM_CONNECTIONS))),
         account,

@@ -34,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) stored: bool,
     /// The request waited for the response to another.
     pub(crate) collapsed: bool,
+    /// The connection ends with this response.
+    pub(crate) close: bool,
     /// Age of the stored response that answers.
     pub(crate) age: Option<Duration>,
     /// The upstream was asked for the whole, whatever range the client wants.
@@ -59,6 +61,7 @@ impl Context {
             upstream: None,
             stored: false,
             collapsed: false,
+            close: false,
             age: None,
             asked_for_whole: false,
             ttl: None,

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::account::Account;
 use crate::account::metrics::Metrics;
+use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
 use crate::fetch::FetchError;
 use crate::listen::tls::Certificates;
@@ -40,6 +41,7 @@ pub(crate) struct Lasting {
     pub(crate) fills: Arc<Fills<FetchError>>,
     pub(crate) not_shared: moka::sync::Cache<CacheKey, &'static str, ahash::RandomState>,
     pub(crate) encodings: Encodings,
+    pub(crate) file_codings: FileCodings,
     pub(crate) spool: Arc<SpoolSpace>,
     pub(crate) connector: Connector,
     pub(crate) account: Account,

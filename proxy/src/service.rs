@@ -28,7 +28,7 @@ use crate::account::entry::{CacheOutcome, Entry, StaleReason};
 use crate::context::Context;
 use crate::fetch::outbound::{self, Forwarding, Purpose};
 use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound};
-use crate::http::{Answer, Content, Refusal, Request, RequestBody, Sink, SinkError};
+use crate::http::{Answer, Refusal, Request, RequestBody, Sink, SinkError};
 use crate::listen::Connection;
 use crate::runtime::Runtime;
 use crate::site::{Route, Site};
@@ -71,7 +71,7 @@ pub(crate) async fn refuse(runtime: &Arc<Runtime>, connection: &Arc<Connection>,
 /// Sends the answer and accounts for the request.
 async fn finish(context: Context, mut answer: Answer, mut sink: Sink<'_>) {
     // Content nobody read would be taken for the next request.
-    if !matches!(context.request.body, RequestBody::Empty) {
+    if context.close || !matches!(context.request.body, RequestBody::Empty) {
         sink.close_after();
     }
     if answer.status != StatusCode::SWITCHING_PROTOCOLS {
@@ -165,16 +165,14 @@ async fn offloaded(
     match offload(root, &request.method, target.path.as_bytes(), &request.fields, alone).await {
         Offload::NotMine => Ok(None),
         Offload::Refused(status) => Err(Refusal::new(status, "offload-refused")),
-        Offload::Answer(file) => {
+        Offload::Answer(mut file) => {
             context.outcome = CacheOutcome::Offload;
-            let mut fields = file.fields;
-            if let (Some(location), Some(query)) = (fields.get(LOCATION), &target.query)
+            if let (Some(location), Some(query)) = (file.fields.get(LOCATION), &target.query)
                 && let Ok(location) = HeaderValue::try_from(format!("{}?{query}", location.to_str().unwrap_or("/")))
             {
-                fields.insert(LOCATION, location);
+                file.fields.insert(LOCATION, location);
             }
-            let content = Content::File(Box::new(file.body));
-            Ok(Some(Answer { status: file.status, fields, content, length: Some(file.length) }))
+            Ok(Some(deliver::file(context, site, target, file).await))
         }
     }
 }
@@ -283,23 +281,27 @@ async fn arrive(
     arrived: Arrived,
     sink: &mut Sink<'_>,
 ) -> Result<Answer, Failure> {
+    let mut own = HeaderMap::new();
+    match &arrived {
+        Arrived::Freshened(_) => context.outcome = CacheOutcome::Revalidated,
+        Arrived::Stored(_) => (context.outcome, context.forward) = (CacheOutcome::Hit, None),
+        Arrived::Private(_) | Arrived::Flight(..) => {}
+    }
     let source = match arrived {
         Arrived::Private(private) => {
             context.detail = private.reason;
             return Ok(deliver::passed(context, &visit.site, private));
         }
-        Arrived::Freshened(response) => {
-            if !context.collapsed || context.upstream.is_some() {
-                context.outcome = CacheOutcome::Revalidated;
-            }
+        Arrived::Freshened(response) | Arrived::Stored(response) => {
             let kept = context.lasting().store.get(&wanted.key);
             let kept = kept
                 .as_ref()
                 .and_then(|variants| variants.iter().find(|variant| Arc::ptr_eq(&variant.response, &response)));
             Source::Stored(kept.cloned().unwrap_or_else(|| Variant { response, coded: Vec::new() }))
         }
-        Arrived::Flight(flight) => {
+        Arrived::Flight(flight, fields) => {
             context.stored = true;
+            own = fields;
             Source::Flight(flight)
         }
     };
@@ -314,8 +316,9 @@ async fn arrive(
     let now = forebay_cache::clock::Clock::now(&context.lasting().clock);
     let age = response.current_age(now);
     context.ttl = Some(response.ttl(now));
-    context.age = Some(age).filter(|age| context.collapsed || age.as_secs() > 0);
-    if let Some(answer) = deliver::represent(context, &visit.site, &wanted.key, &source).await {
+    context.age = Some(age).filter(|age| context.collapsed || context.forward.is_none() || age.as_secs() > 0);
+    if let Some(mut answer) = deliver::represent(context, &visit.site, &wanted.key, &source).await {
+        answer.fields.extend(own);
         return Ok(answer);
     }
     // The flight outgrew the store before this request could board: it goes by itself.
@@ -324,7 +327,7 @@ async fn arrive(
     context.stored = false;
     match collapse::wait(context, job, receiver, sink).await? {
         Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
-        Arrived::Flight(_) | Arrived::Freshened(_) => Err(FetchError::UNEXPECTED.into()),
+        Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
     }
 }
 
@@ -343,7 +346,7 @@ async fn pass(
     let job = pass_job(context, &visit, Purpose::Pass, visit.target.raw.clone(), interim)?;
     match collapse::wait(context, job, receiver, sink).await? {
         Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
-        Arrived::Flight(_) | Arrived::Freshened(_) => Err(FetchError::UNEXPECTED.into()),
+        Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
     }
 }
 
@@ -357,6 +360,7 @@ fn pass_job(
     let pool = Arc::clone(visit.route.pool.as_ref().ok_or(NO_UPSTREAM)?);
     let fields = forwarded(context, visit, purpose);
     let body = std::mem::replace(&mut context.request.body, RequestBody::Empty);
+    let expects_continue = context.request.continue_wanted.is_some();
     let upgrade = matches!(&body, RequestBody::H1(body) if body.is_tunnel());
     let method = if purpose == Purpose::Fill { Method::GET } else { context.request.method.clone() };
     let target = TargetUri {
@@ -368,7 +372,7 @@ fn pass_job(
     Ok(Job {
         lasting: Arc::clone(context.lasting()),
         pool,
-        outbound: Outbound { method, path_query, fields, body, upgrade },
+        outbound: Outbound { method, path_query, fields, body, upgrade, expects_continue },
         store: None,
         invalidates: Some(Invalidates { target, site: Arc::clone(&visit.site) }),
         interim: Some(interim),

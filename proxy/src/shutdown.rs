@@ -75,9 +75,11 @@ impl ShutdownSignalWatch for Signals {
                 _ = reopen.recv() => self.reopen_log().await,
             }
         }
+        // Whoever asks twice does not want to wait.
         tokio::select! {
             () = self.drain() => {}
             _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
         ShutdownSignal::FastShutdown
     }

@@ -38,3 +38,13 @@ mod cache_selection;
 mod cache_stale;
 mod cache_storing;
 mod compress;
+
+mod docs_configs;
+mod docs_references;
+
+mod account_log;
+mod account_metrics;
+mod config_cli;
+mod drain;
+mod soak;
+mod wordpress_farm;

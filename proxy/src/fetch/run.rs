@@ -14,7 +14,7 @@ use forebay_cache::semantics::{
     storability,
 };
 use forebay_cache::stored::StoredResponse;
-use http::header::{CONTENT_LENGTH, DATE};
+use http::header::{CONTENT_LENGTH, DATE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
@@ -59,10 +59,12 @@ pub(crate) struct StorePlan {
 
 /// What the one who asked gets.
 pub(crate) enum Arrived {
-    /// A storable response on its way.
-    Flight(Arc<Flight>),
+    /// A storable response on its way, and fields that are not stored but are for the client that caused the fill.
+    Flight(Arc<Flight>, HeaderMap),
     /// A stored response that is good again.
     Freshened(Arc<StoredResponse>),
+    /// A response that another fill stored since the look-up.
+    Stored(Arc<StoredResponse>),
     /// A response for this client alone.
     Private(Private),
 }
@@ -77,6 +79,12 @@ pub(crate) struct Private {
     /// Why it is not stored; `None` for a pass.
     pub(crate) reason: Option<&'static str>,
 }
+
+/// Kept connections tried that turn out to be dead.
+const REPEATS: usize = 4;
+
+/// Interim responses taken from an upstream before its final one.
+const INTERIMS: usize = 16;
 
 /// The exchange as the log tells it, whatever came of it.
 pub(crate) type UpstreamReport = Option<UpstreamExchange>;
@@ -111,10 +119,21 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
     if !candidates.is_empty() {
         preconditions.apply(&mut outbound.fields);
     }
+    let mut answer = answer;
     loop {
         let sent = Sent { method: outbound.method.clone(), fields: outbound.fields.clone(), at: lasting.clock.now() };
         let again = Outbound { body: RequestBody::Empty, ..clone_head(&outbound) };
-        let begun = begin(&lasting, &pool, job.interim.as_ref(), outbound, report).await;
+        let begun = {
+            let begun = begin(&lasting, &pool, job.interim.as_ref(), outbound, report);
+            match &job.store {
+                Some(_) => begun.await,
+                // What is for one client is not fetched for nobody.
+                None => tokio::select! {
+                    begun = begun => begun,
+                    () = answer.closed() => return Ok(()),
+                },
+            }
+        };
         let (exchange, head) = match begun {
             Ok(begun) => begun,
             Err(error) => return Err((error, Some(answer))),
@@ -166,7 +185,10 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         return match verdict {
             Ok(response) => fill(&lasting, &pool, plan, exchange, head, response, answer, *report).await,
             Err(reason) => {
-                lasting.not_shared.insert(plan.key.clone(), reason);
+                // Neither an error that passes nor one client's wish says anything about the next response.
+                if !head.status.is_server_error() && !exchanged.request_directives.no_store {
+                    lasting.not_shared.insert(plan.key.clone(), reason);
+                }
                 plan.leader.settle_and_leave(Verdict::NotShared(reason));
                 hand_over(&lasting, &pool, exchange, head, Some(reason), answer, *report).await
             }
@@ -197,6 +219,7 @@ fn take(outbound: &mut Outbound) -> Outbound {
         fields: HeaderMap::new(),
         body: RequestBody::Empty,
         upgrade: false,
+        expects_continue: false,
     };
     std::mem::replace(outbound, empty)
 }
@@ -208,10 +231,12 @@ fn clone_head(outbound: &Outbound) -> Outbound {
         fields: outbound.fields.clone(),
         body: RequestBody::Empty,
         upgrade: false,
+        expects_continue: false,
     }
 }
 
-/// Connects, sends, and reads up to the final head.
+/// Connects, sends, and reads up to the final head. A kept connection that turns out to be dead is no failure: what can
+/// be repeated is repeated on another.
 async fn begin(
     lasting: &Lasting,
     pool: &Pool,
@@ -219,7 +244,33 @@ async fn begin(
     outbound: Outbound,
     report: &mut UpstreamReport,
 ) -> Result<(Exchange, Head), FetchError> {
-    let mut exchange = forward::connect(lasting, pool, outbound).await?;
+    let repeatable = outbound.is_repeatable().then(|| clone_head(&outbound));
+    let mut outbound = outbound;
+    let mut repeats = 0;
+    loop {
+        let mut exchange = forward::connect(lasting, pool, outbound).await?;
+        match read_head(lasting, &mut exchange, interim, report).await {
+            Ok(head) => return Ok((exchange, head)),
+            Err(error) => match &repeatable {
+                Some(again) if exchange.reused && error.is_closed() && repeats < REPEATS => {
+                    repeats += 1;
+                    outbound = clone_head(again);
+                }
+                _ => {
+                    exchange.server.metrics.failed();
+                    return Err(error);
+                }
+            },
+        }
+    }
+}
+
+async fn read_head(
+    lasting: &Lasting,
+    exchange: &mut Exchange,
+    interim: Option<&mpsc::Sender<(StatusCode, HeaderMap)>>,
+    report: &mut UpstreamReport,
+) -> Result<Head, FetchError> {
     let connected = exchange.started.elapsed();
     let told = UpstreamExchange {
         address: exchange.server.address,
@@ -229,10 +280,14 @@ async fn begin(
         total: None,
     };
     *report = Some(told);
+    let mut interims = 0;
     loop {
-        let event = exchange.event().await.inspect_err(|_| exchange.server.metrics.failed())?;
-        match event {
+        match exchange.event().await? {
+            Event::Interim(..) if interims == INTERIMS => {
+                return Err(FetchError::bad_gateway("upstream-interim-flood"));
+            }
             Event::Interim(status, fields) => {
+                interims += 1;
                 // 100 is for the hop it was sent on; the others are for the client.
                 if let Some(interim) = interim.filter(|_| status != StatusCode::CONTINUE) {
                     let _ = interim.try_send((status, fields));
@@ -241,12 +296,9 @@ async fn begin(
             Event::Head(status, fields, content) => {
                 let first_byte = exchange.started.elapsed();
                 exchange.server.metrics.response(status.as_u16(), first_byte);
-                *report = Some(UpstreamExchange {
-                    status: Some(status.as_u16()),
-                    first_byte: Some(first_byte.saturating_sub(connected)),
-                    ..told
-                });
-                return Ok((exchange, Head { status, fields, at: lasting.clock.now(), content }));
+                let first_byte = Some(first_byte.saturating_sub(connected));
+                *report = Some(UpstreamExchange { status: Some(status.as_u16()), first_byte, ..told });
+                return Ok(Head { status, fields, at: lasting.clock.now(), content });
             }
             Event::Chunk(_) | Event::End => return Err(FetchError::UNEXPECTED),
         }
@@ -317,7 +369,7 @@ async fn fill(
     let flight = Arc::new(Flight::new(Arc::clone(&response), body, length));
     lasting.not_shared.invalidate(&plan.key);
     plan.leader.fill().settle(Verdict::Streaming(Arc::clone(&flight)));
-    let _ = answer.send((Ok(Arrived::Flight(flight)), report));
+    let _ = answer.send((Ok(Arrived::Flight(flight, own_fields(&head, &response))), report));
     let mut received = 0;
     let mut keeps = true;
     while head.content && !exchange.has_ended() {
@@ -346,6 +398,17 @@ async fn fill(
     }
     writer.finish();
     Ok(())
+}
+
+/// `Set-Cookie` that was stripped for the store (`set_cookie = "strip"`).
+fn own_fields(head: &Head, stored: &StoredResponse) -> HeaderMap {
+    let mut own = HeaderMap::new();
+    if !stored.fields().contains_key(SET_COOKIE) {
+        for cookie in head.fields.get_all(SET_COOKIE) {
+            own.append(SET_COOKIE, cookie.clone());
+        }
+    }
+    own
 }
 
 /// The upstream broke off: readers see an error, nothing is stored.

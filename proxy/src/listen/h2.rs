@@ -182,6 +182,14 @@ impl H2Writer {
         self.sent
     }
 
+    /// Waits until the client has reset the stream or ended the connection.
+    pub(crate) async fn gone(&mut self) {
+        match &mut self.stream {
+            Some(stream) => drop(poll_fn(|cx| stream.poll_reset(cx)).await),
+            None => drop(poll_fn(|cx| self.respond.poll_reset(cx)).await),
+        }
+    }
+
     pub(crate) fn head_sent(&self) -> bool {
         self.stream.is_some() || self.done
     }
@@ -251,7 +259,9 @@ impl H2Writer {
             if let Some((_, so_far)) = &mut window {
                 *so_far += piece.len() as u64;
             }
-            if window.is_some_and(|(_, so_far)| so_far >= self.floor.rate * self.floor.grace.as_secs().max(1)) {
+            if window
+                .is_some_and(|(_, so_far)| so_far >= self.floor.rate.saturating_mul(self.floor.grace.as_secs().max(1)))
+            {
                 window = None;
             }
             stream.send_data(piece, false).map_err(|_| SinkError::Gone)?;

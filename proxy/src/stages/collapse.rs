@@ -55,15 +55,16 @@ pub(crate) async fn obtain(
         // Only a fill that ended a moment ago can have stored something that a look-up just missed.
         let stored = || newer(&lasting.store, wanted, context);
         let fill = match lasting.fills.join(&wanted.key, &variance, stored) {
-            Err(stored) => return Ok(Arrived::Freshened(stored)),
+            Err(stored) => return Ok(Arrived::Stored(stored)),
             Ok(Joined::Lead(leader)) => return lead(context, wanted, leader, sink).await,
             Ok(Joined::Follow(fill)) => fill,
         };
         context.collapsed = true;
+        lasting.metrics.coalesced.inc();
         let Ok(verdict) = tokio::time::timeout(PATIENCE, fill.verdict()).await else { break };
         match verdict {
             Verdict::Streaming(flight) if flight.response.variance().matches(&wanted.forwarded) => {
-                return Ok(Arrived::Flight(flight));
+                return Ok(Arrived::Flight(flight, HeaderMap::new()));
             }
             Verdict::Freshened(stored) if stored.variance().matches(&wanted.forwarded) => {
                 return Ok(Arrived::Freshened(stored));
@@ -128,6 +129,7 @@ fn job(
             fields: wanted.forwarded.clone(),
             body: RequestBody::Empty,
             upgrade: false,
+            expects_continue: false,
         },
         store: Some(StorePlan {
             key: wanted.key.clone(),
@@ -141,7 +143,8 @@ fn job(
     }
 }
 
-/// Runs `job` beside this request and waits for its head, passing interim responses and `100 Continue` on meanwhile.
+/// Runs `job` beside this request and waits for its head, passing interim responses and `100 Continue` on meanwhile. A
+/// pass ends when its client leaves; a fill goes on, for the next one.
 pub(crate) async fn wait(
     context: &mut Context,
     job: Job,
@@ -149,6 +152,7 @@ pub(crate) async fn wait(
     sink: &mut Sink<'_>,
 ) -> Result<Arrived, FetchError> {
     let (answer, mut arrived) = oneshot::channel();
+    let is_pass = job.store.is_none();
     tokio::spawn(fetch::run(job, answer));
     let mut continue_wanted = context.request.continue_wanted.take();
     loop {
@@ -163,6 +167,7 @@ pub(crate) async fn wait(
                     let _ = sink.informational(StatusCode::CONTINUE, &HeaderMap::new()).await;
                 }
             }
+            () = sink.gone(), if is_pass => return Err(FetchError::CLIENT_LEFT),
             arrived = &mut arrived => {
                 let Ok((result, report)) = arrived else { return Err(FetchError::UNEXPECTED) };
                 context.upstream = report;

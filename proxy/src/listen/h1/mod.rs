@@ -4,9 +4,11 @@
 mod body;
 mod chunked;
 mod framing;
+mod gone;
 mod parse;
 mod writer;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -23,6 +25,7 @@ use crate::runtime::{Runtime, Shared};
 use crate::service;
 use body::Incoming;
 use framing::Framing;
+use gone::Gone;
 use parse::Head;
 
 pub(crate) use body::H1Body;
@@ -30,6 +33,9 @@ pub(crate) use writer::{H1Writer, RateFloor};
 
 /// First read of a connection; grows with the head.
 const HEAD_READ: usize = 4 * 1024;
+
+/// Pipelined requests read while one is served, bytes.
+const READ_AHEAD: usize = 64 * 1024;
 
 /// How long, and how many bytes, a client may go on sending after a response that closes the connection. Closing with
 /// unread bytes would reset the connection and could destroy the response on its way.
@@ -55,7 +61,7 @@ pub(crate) async fn serve(
     let mut incoming = Incoming { reader, buffer: early, complete: true };
     let limits = shared.runtime().config.limits.clone();
     let floor = RateFloor { rate: limits.send_rate_floor, grace: limits.send_grace };
-    let mut writer = H1Writer::new(writer, floor);
+    let mut writer = H1Writer::new(writer, floor, drain.clone());
     let mut first = true;
     loop {
         let runtime = shared.runtime();
@@ -110,7 +116,15 @@ async fn exchange(
     let Head { method, target, version, fields } = head;
     let mut request = Request { method, target, version, fields, body: RequestBody::Empty, continue_wanted: None };
     if !lends {
-        service::serve(runtime, connection, request, Sink::H1(writer)).await;
+        let mut incoming = incoming;
+        let gone = writer.gone_flag();
+        let mut serving = pin!(service::serve(runtime, connection, request, Sink::H1(writer)));
+        tokio::select! {
+            biased;
+            () = &mut serving => return Some(incoming),
+            () = watch_for_end(&mut incoming, &gone) => {}
+        }
+        serving.await;
         return Some(incoming);
     }
     let incoming = Incoming { complete: false, ..incoming };
@@ -119,6 +133,17 @@ async fn exchange(
     request.continue_wanted = lent.continue_wanted;
     service::serve(runtime, connection, request, Sink::H1(writer)).await;
     timeout(LINGER, lent.returned).await.ok()?.ok()
+}
+
+/// Reads ahead until the client closes its side or has pipelined more than is read ahead.
+async fn watch_for_end(incoming: &mut Incoming, gone: &Gone) {
+    while incoming.buffer.len() < READ_AHEAD {
+        incoming.buffer.reserve(HEAD_READ);
+        match incoming.reader.read_buf(&mut incoming.buffer).await {
+            Ok(0) | Err(_) => return gone.set(),
+            Ok(_) => {}
+        }
+    }
 }
 
 /// Reads up to the end of the next head. A whole head has `head_timeout` from its first byte on, however it drips.

@@ -1,13 +1,16 @@
 //! Responses on an HTTP/1 connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, StatusCode, Version};
 use tokio::io::{AsyncWriteExt as _, WriteHalf};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::gone::Gone;
 use crate::http::{Length, SinkError};
 use crate::listen::stream::Stream;
 
@@ -44,10 +47,12 @@ pub(crate) struct H1Writer {
     head_sent: bool,
     aborted: bool,
     sent: u64,
+    gone: Arc<Gone>,
+    drain: watch::Receiver<bool>,
 }
 
 impl H1Writer {
-    pub(super) fn new(stream: WriteHalf<Stream>, floor: RateFloor) -> Self {
+    pub(super) fn new(stream: WriteHalf<Stream>, floor: RateFloor, drain: watch::Receiver<bool>) -> Self {
         Self {
             stream,
             out: BytesMut::new(),
@@ -58,6 +63,8 @@ impl H1Writer {
             head_sent: false,
             aborted: false,
             sent: 0,
+            gone: Arc::default(),
+            drain,
         }
     }
 
@@ -81,6 +88,15 @@ impl H1Writer {
 
     pub(super) fn is_aborted(&self) -> bool {
         self.aborted
+    }
+
+    pub(super) fn gone_flag(&self) -> Arc<Gone> {
+        Arc::clone(&self.gone)
+    }
+
+    /// Waits until the client has closed its side of the connection.
+    pub(crate) async fn gone(&self) {
+        self.gone.wait().await;
     }
 
     pub(crate) fn sent(&self) -> u64 {
@@ -119,6 +135,8 @@ impl H1Writer {
         if self.framing == Framing::UntilClose {
             self.keep_alive = false;
         }
+        // A drain that began while the response was made: this connection takes no further request.
+        self.keep_alive &= !*self.drain.borrow();
         self.status_line(status);
         self.field_lines(fields);
         match self.framing {

@@ -124,7 +124,7 @@ fn validators(fields: &HeaderMap, date: i64) -> Validators<'_> {
 }
 
 /// RFC 9110 section 15.4.5: what the 200 would have had of these, and nothing that describes content.
-fn not_modified(fields: &HeaderMap) -> Answer {
+pub(super) fn not_modified(fields: &HeaderMap) -> Answer {
     const KEPT: [HeaderName; 8] =
         [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, VARY, LAST_MODIFIED, SET_COOKIE];
     let mut kept = HeaderMap::new();
