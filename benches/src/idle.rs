@@ -12,6 +12,9 @@ use crate::setting::KIB;
 /// Connections opened.
 pub const CONNECTIONS: usize = 5_000;
 
+/// At most so many KiB each are the goal.
+pub const GOAL_KIB: f64 = 1.0;
+
 /// Opened and closed beforehand, so that what is allocated once does not count.
 const BEFORE: usize = 64;
 

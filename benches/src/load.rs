@@ -89,6 +89,8 @@ fn parse_h2load(text: &str) -> Option<Outcome> {
         let part = line.split(',').find(|part| part.trim().ends_with(what))?;
         part.split_whitespace().next()?.parse::<u64>().ok()
     };
+    // Nothing is gained by measuring what was agreed on instead.
+    line("Application protocol:").filter(|protocol| protocol.trim() == "h2")?;
     let requests = line("requests:")?;
     let answered = counted(line("status codes:")?, "2xx")?;
     if answered == 0 || counted(requests, "errored")? + counted(requests, "failed")? > 0 {
@@ -128,7 +130,7 @@ mod tests {
         assert_eq!(parse_wrk(&format!("{WRK}  Non-2xx or 3xx responses: 4\n")), None);
     }
 
-    const H2LOAD: &str = "finished in 3.00s, 80000.33 req/s, 84.50MB/s\n\
+    const H2LOAD: &str = "Application protocol: h2\nfinished in 3.00s, 80000.33 req/s, 84.50MB/s\n\
         requests: 240001 total, 240161 started, 240001 done, 240001 succeeded, 0 failed, 0 errored, 0 timeout\n\
         status codes: 240001 2xx, 0 3xx, 0 4xx, 0 5xx\n\
         traffic: 253.51MB (265825124) total, 4.13MB (4327228) headers (space savings 94.57%), 234.38MB (245761024) data\n";
@@ -138,5 +140,6 @@ mod tests {
         let outcome = parse_h2load(H2LOAD).unwrap();
         assert_eq!((outcome.requests, outcome.rate), (240_001, 80_000.33));
         assert_eq!(parse_h2load(&H2LOAD.replace("0 failed", "3 failed")), None);
+        assert_eq!(parse_h2load(&H2LOAD.replace("protocol: h2", "protocol: http/1.1")), None);
     }
 }

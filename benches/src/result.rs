@@ -18,8 +18,10 @@ pub struct Sample {
 pub struct Measured {
     /// The work's name.
     pub work: &'static str,
-    /// Goals over it.
+    /// Goals over it: see [`Work`](crate::work::Work).
     pub goals: &'static [(Peer, f64)],
+    /// See [`Work`](crate::work::Work).
+    pub goal_over_hit: Option<f64>,
     /// Rounds of each server.
     pub samples: BTreeMap<Peer, Vec<Sample>>,
 }
@@ -82,6 +84,7 @@ mod tests {
         let measured = Measured {
             work: "w",
             goals: &[(Peer::Nginx, 0.6), (Peer::Varnish, 0.5)],
+            goal_over_hit: None,
             samples: BTreeMap::from([
                 (Peer::Forebay, vec![sample(6.0), sample(60.0), sample(6.0)]),
                 (Peer::Nginx, vec![sample(12.0)]),

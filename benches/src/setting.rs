@@ -1,8 +1,9 @@
 //! What all servers are given: the same content, the same certificate, the same files.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::Result;
@@ -45,6 +46,8 @@ impl Setting {
     /// Files or sockets cannot be made.
     pub fn prepare(directory: &Path) -> Result<Self> {
         let path = |name: &str| directory.join(name);
+        // Servers that give up root must still find what they serve.
+        fs::set_permissions(directory, Permissions::from_mode(0o755))?;
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), FILES_HOST.to_owned()];
         let certificate = rcgen::CertificateParams::new(names)?.self_signed(&key)?;

@@ -122,7 +122,7 @@ fn measure(
             samples.entry(server.peer).or_default().push(sample);
         }
     }
-    Ok(Measured { work: work.name, goals: work.goals, samples })
+    Ok(Measured { work: work.name, goals: work.goals, goal_over_hit: work.goal_over_hit, samples })
 }
 
 /// Idle connections need a descriptor each, here and in the servers, who inherit the limit.

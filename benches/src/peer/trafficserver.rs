@@ -1,6 +1,7 @@
 //! Traffic Server: a reverse proxy with one event thread and its RAM cache.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use super::Start;
@@ -24,9 +25,12 @@ pub(super) fn command(start: &Start<'_>) -> Result<Command> {
     let Start { setting, directory, http, https } = start;
     let origin = setting.origin.address;
     let (certificate, key) = (setting.certificate.display(), setting.key.display());
-    let user = if rustix::process::getuid().is_root() { "root" } else { "#-1" };
+    // It refuses to stay root; `#-1` is whoever starts it.
+    let user = if rustix::process::getuid().is_root() { "nobody" } else { "#-1" };
     for part in ["etc", "cache", "run", "log"] {
-        fs::create_dir(directory.join(part))?;
+        let path = directory.join(part);
+        fs::create_dir(&path)?;
+        fs::set_permissions(path, Permissions::from_mode(0o777))?;
     }
     for name in EMPTY {
         start.write(&format!("etc/{name}"), "")?;
