@@ -37,10 +37,11 @@ impl Measured {
         })
     }
 
-    /// Our CPU time over this server's.
+    /// Our CPU time over this server's: the median of the rounds' ratios, for what disturbs a round disturbs both.
     #[must_use]
     pub fn ratio(&self, peer: Peer) -> Option<f64> {
-        Some(self.median(Peer::Forebay)?.cpu_micros / self.median(peer)?.cpu_micros)
+        let rounds = self.samples.get(&Peer::Forebay)?.iter().zip(self.samples.get(&peer)?);
+        median(rounds.map(|(ours, theirs)| ours.cpu_micros / theirs.cpu_micros))
     }
 
     /// Each goal that could be judged: against whom, at most what, and what it is.
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn goals_are_judged_by_medians() {
+    fn goals_are_judged_by_the_median_of_the_rounds_ratios() {
         let sample = |cpu_micros| Sample { cpu_micros, rate: 1.0 };
         let measured = Measured {
             work: "w",
@@ -87,7 +88,7 @@ mod tests {
             goal_over_hit: None,
             samples: BTreeMap::from([
                 (Peer::Forebay, vec![sample(6.0), sample(60.0), sample(6.0)]),
-                (Peer::Nginx, vec![sample(12.0)]),
+                (Peer::Nginx, vec![sample(12.0), sample(120.0), sample(1.0)]),
             ]),
         };
         assert_eq!(measured.judged().collect::<Vec<_>>(), [(Peer::Nginx, 0.6, 0.5)], "no Varnish, no verdict");

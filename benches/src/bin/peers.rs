@@ -12,8 +12,8 @@ use forebay_benches::{CLIENT_CORE, Result, cpu, idle, machine, table};
 
 const USAGE: &str = "usage: peers [OPTIONS]
   --all        every peer that is installed, not only the usual ones
-  --rounds N   rounds of each work; medians are shown (3)
-  --seconds N  length of a round (3)
+  --rounds N   rounds of each work; medians are shown (5)
+  --seconds N  length of a round (2)
   --only WORDS works whose name contains WORDS (\"idle\" for idle connections)
   --readme     print the README's table as well
   --write      write benches/results/DATE.md";
@@ -31,7 +31,7 @@ struct Options {
 
 fn options() -> Result<Options> {
     let mut options =
-        Options { all: false, rounds: 3, seconds: 3, only: String::new(), readme: false, write: false, help: false };
+        Options { all: false, rounds: 5, seconds: 2, only: String::new(), readme: false, write: false, help: false };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(USAGE);
