@@ -24,6 +24,8 @@ pub struct Measured {
     pub goal_over_hit: Option<f64>,
     /// Rounds of each server.
     pub samples: BTreeMap<Peer, Vec<Sample>>,
+    /// Rounds of our plain hit between these, where there is a goal over it.
+    pub hits: Vec<Sample>,
 }
 
 impl Measured {
@@ -40,8 +42,18 @@ impl Measured {
     /// Our CPU time over this server's: the median of the rounds' ratios, for what disturbs a round disturbs both.
     #[must_use]
     pub fn ratio(&self, peer: Peer) -> Option<f64> {
-        let rounds = self.samples.get(&Peer::Forebay)?.iter().zip(self.samples.get(&peer)?);
-        median(rounds.map(|(ours, theirs)| ours.cpu_micros / theirs.cpu_micros))
+        self.over(self.samples.get(&peer)?)
+    }
+
+    /// The same over our own plain hit.
+    #[must_use]
+    pub fn ratio_to_hit(&self) -> Option<f64> {
+        self.over(&self.hits)
+    }
+
+    fn over(&self, others: &[Sample]) -> Option<f64> {
+        let rounds = self.samples.get(&Peer::Forebay)?.iter().zip(others);
+        median(rounds.map(|(ours, other)| ours.cpu_micros / other.cpu_micros))
     }
 
     /// Each goal that could be judged: against whom, at most what, and what it is.
@@ -86,6 +98,7 @@ mod tests {
             work: "w",
             goals: &[(Peer::Nginx, 0.6), (Peer::Varnish, 0.5)],
             goal_over_hit: None,
+            hits: Vec::new(),
             samples: BTreeMap::from([
                 (Peer::Forebay, vec![sample(6.0), sample(60.0), sample(6.0)]),
                 (Peer::Nginx, vec![sample(12.0), sample(120.0), sample(1.0)]),

@@ -48,14 +48,12 @@ fn goals(report: &Report) -> String {
         let verdict = if is <= goal { "reached" } else { "missed" };
         let _ = writeln!(out, "| {what} | {goal:.2} | {is:.2} | {verdict} |");
     };
-    let ours = |measured: &Measured| measured.median(Peer::Forebay).map(|median| median.cpu_micros);
-    let hit = report.measured.iter().find(|measured| measured.work == WORKS[0].name).and_then(ours);
     for measured in &report.measured {
         for (peer, goal, is) in measured.judged() {
             line(&format!("CPU, {}, over {}'s", measured.work, peer.name()), goal, is);
         }
-        if let (Some(goal), Some(ours), Some(hit)) = (measured.goal_over_hit, ours(measured), hit) {
-            line(&format!("CPU, {}, over that of a {}", measured.work, WORKS[0].name), goal, ours / hit);
+        if let (Some(goal), Some(is)) = (measured.goal_over_hit, measured.ratio_to_hit()) {
+            line(&format!("CPU, {}, over that of a {}", measured.work, WORKS[0].name), goal, is);
         }
     }
     if let Some(kib) = report.idle.get(&Peer::Forebay) {
@@ -111,7 +109,13 @@ mod tests {
     fn report() -> Report {
         let sample = |cpu_micros| vec![Sample { cpu_micros, rate: 1000.0 }];
         let samples = BTreeMap::from([(Peer::Forebay, sample(6.0)), (Peer::Nginx, sample(12.0))]);
-        let measured = vec![Measured { work: "hit", goals: &[(Peer::Nginx, 0.4)], goal_over_hit: None, samples }];
+        let measured = vec![Measured {
+            work: "hit",
+            goals: &[(Peer::Nginx, 0.4)],
+            goal_over_hit: None,
+            samples,
+            hits: Vec::new(),
+        }];
         Report { measured, idle: BTreeMap::from([(Peer::Nginx, 0.5)]) }
     }
 
