@@ -1,10 +1,10 @@
 // Runs the public HTTP cache test suite (npm package http-cache-tests) against the built binary.
 //
-//   node scripts/conformance.mjs [--bin target/debug/forebay] [--only test-id]
+//   node scripts/conformance.mjs [--bin target/debug/forebay] [--checks] [--only test-id]
 //
 // Prints a table by kind and by group and writes tests/conformance/result.json. Exits 1 when fewer tests pass than that
-// file records. A test counts as passed only if all tests it depends on are passed too. --only runs one test and shows
-// its requests and responses as client and origin server saw them; nothing is recorded then.
+// file records. A test counts as passed only if all tests it depends on are passed too. --checks
+// lists the checks answered "no" as well. --only runs one test and shows its requests and responses as client and origin server saw them; nothing is recorded then.
 
 import { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
@@ -27,7 +27,7 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const cache = path.join(root, 'target', 'conformance')
 const suite = path.join(cache, 'node_modules', 'http-cache-tests')
 const directory = path.join(root, 'tests', 'conformance')
-const { values: options } = parseArgs({ options: { bin: { type: 'string' }, only: { type: 'string' } } })
+const { values: options } = parseArgs({ options: { bin: { type: 'string' }, only: { type: 'string' }, checks: { type: 'boolean' } } })
 const binary = path.resolve(options.bin ?? process.env.FOREBAY_BIN ?? path.join(root, 'target', 'debug', 'forebay'))
 
 const children = []
@@ -180,7 +180,7 @@ function printTable (columns) {
 }
 
 function printFailures (tests, { verdicts, results }, deviations) {
-  for (const kind of ['required', 'optimal']) {
+  for (const kind of options.checks ? KINDS : KINDS.slice(0, 2)) {
     const failed = tests.filter(test => test.kind === kind && verdicts.get(test.id) !== 'pass')
     if (failed.length === 0) continue
     console.log(`\nNot passed, ${kind}:`)

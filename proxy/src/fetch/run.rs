@@ -15,7 +15,7 @@ use forebay_cache::semantics::{
     storability,
 };
 use forebay_cache::stored::StoredResponse;
-use http::header::{CONTENT_LENGTH, DATE, SET_COOKIE};
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, DATE, HeaderName};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
@@ -494,13 +494,19 @@ async fn fill(
     Ok(())
 }
 
-/// `Set-Cookie` that was stripped for the store (`set_cookie = "strip"`).
+/// What is not stored but is for the client that asked: fields that `private` or `no-cache` name (RFC 9111 sections
+/// 5.2.2.4 and 5.2.2.7), and `Set-Cookie` where the site strips it.
 fn own_fields(head: &Head, stored: &StoredResponse) -> HeaderMap {
+    let is_own =
+        |name: &HeaderName| ![AGE, CONTENT_LENGTH, CONTENT_RANGE].contains(name) && !stored.fields().contains_key(name);
+    if !head.fields.keys().any(is_own) {
+        return HeaderMap::new();
+    }
+    let mut received = head.fields.clone();
+    hop_by_hop::strip_for_storage(&mut received);
     let mut own = HeaderMap::new();
-    if !stored.fields().contains_key(SET_COOKIE) {
-        for cookie in head.fields.get_all(SET_COOKIE) {
-            own.append(SET_COOKIE, cookie.clone());
-        }
+    for (name, value) in received.iter().filter(|(name, _)| is_own(name)) {
+        own.append(name.clone(), value.clone());
     }
     own
 }
