@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh build          what the binary is compiled with
 #   scripts/setup.sh test           what `make test` runs beside it: a WordPress farm, cargo tools
+#   scripts/setup.sh conformance    what the public HTTP cache test suite runs on
 #   scripts/setup.sh bench          the peers the benchmark compares with
 #
 # Purposes may be combined. Packages come from Debian, cargo tools from PyPI (ready built) or crates.io. No system
@@ -108,7 +109,7 @@ need_rust() {
 }
 
 purposes=("$@")
-[ ${#purposes[@]} -gt 0 ] || die "say what for: build, test, bench"
+[ ${#purposes[@]} -gt 0 ] || die "say what for: build, test, conformance, bench"
 tools=()
 for purpose in "${purposes[@]}"; do
     case $purpose in
@@ -128,11 +129,15 @@ for purpose in "${purposes[@]}"; do
             need_package mariadb-server
             tools+=("cargo-nextest $NEXTEST_VERSION" "cargo-deny $DENY_VERSION")
             ;;
+        conformance)
+            need_command node nodejs
+            need_command npm npm
+            ;;
         bench)
             need_rust
             need_package nginx
             ;;
-        *) die "unknown purpose '$purpose': build, test, bench" ;;
+        *) die "unknown purpose '$purpose': build, test, conformance, bench" ;;
     esac
 done
 install_packages

@@ -27,6 +27,28 @@ fn rfc9110_15_2_interim_responses_are_forwarded_and_never_stored() {
 }
 
 #[test]
+fn rfc9110_15_2_interim_responses_are_forwarded_over_h2_too() {
+    let hints = HINTS.replace("X-Hint", "Connection: x-hop\r\nX-Hop: 1\r\nX-Hint");
+    let origin = Origin::answering(move |_| Reply::raw(format!("{hints}{FINAL}")).then(Ending::Close));
+    let proxy = Proxy::before(&origin);
+    let mut client = proxy.connect_h2();
+    let answer = client.get("/x");
+    assert_eq!((answer.status, answer.interim.as_slice(), answer.text()), (200, [103].as_slice(), "hello"));
+    let hit = client.get("/x");
+    assert_eq!((hit.cache(), hit.interim.len()), ("HIT", 0));
+}
+
+#[test]
+fn rfc9110_15_2_an_http_1_0_client_gets_no_interim_response() {
+    let origin = Origin::answering(move |_| Reply::raw(format!("{HINTS}{FINAL}")).then(Ending::Close));
+    let proxy = Proxy::before(&origin);
+    let mut client = proxy.connect();
+    client.send("GET /x HTTP/1.0\r\nHost: site.test\r\n\r\n");
+    let answer = client.read_response();
+    assert_eq!((answer.status, answer.interim.len(), answer.text()), (200, 0, "hello"));
+}
+
+#[test]
 fn unknown_statuses_pass_and_are_stored_with_a_lifetime_alone() {
     for status in [299, 499, 599, 999] {
         let origin = Origin::answering(move |request| {
@@ -91,5 +113,18 @@ fn rfc9213_2_2_cdn_cache_control_replaces_cache_control_and_expires() {
         &[("CDN-Cache-Control", "max-age=\"60\""), ("Cache-Control", "no-store")],
     ] {
         assert_ne!(second(fields), "HIT", "{fields:?}");
+    }
+}
+
+#[test]
+fn surrogate_control_is_obeyed_where_the_site_says_so() {
+    let origin = Origin::answering(|_| {
+        Reply::ok("x").field("Surrogate-Control", "max-age=60").field("Cache-Control", "no-store")
+    });
+    for (site, cache) in [("surrogate_control = true", "HIT"), ("", "MISS")] {
+        let proxy = Proxy::config().origin(&origin).site(site).start();
+        proxy.get("/x");
+        let answer = proxy.get("/x");
+        assert_eq!(answer.cache() == "HIT", cache == "HIT", "{site}: {answer}");
     }
 }

@@ -335,10 +335,11 @@ async fn read_head(
             Event::Interim(..) if interims == INTERIMS => {
                 return Err(FetchError::bad_gateway("upstream-interim-flood"));
             }
-            Event::Interim(status, fields) => {
+            Event::Interim(status, mut fields) => {
                 interims += 1;
                 // 100 is for the hop it was sent on; the others are for the client.
                 if let Some(interim) = interim.filter(|_| status != StatusCode::CONTINUE) {
+                    hop_by_hop::strip(&mut fields);
                     let _ = interim.try_send((status, fields));
                 }
             }
