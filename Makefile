@@ -58,4 +58,4 @@ doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --quiet
 
 build:
-	$(CARGO) build
+	$(CARGO) build --workspace

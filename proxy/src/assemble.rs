@@ -12,7 +12,7 @@ use forebay_cache::fill::Fills;
 use forebay_cache::groups::CacheGroups;
 use forebay_cache::store::MemoryStore;
 use forebay_config::Config;
-use forebay_config::model::HostPattern;
+use forebay_config::model::{HostPattern, LogTarget};
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
 
@@ -75,7 +75,7 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
     tempfile::tempfile_in(&spool).map_err(|error| at(&spool, error))?;
     let metrics = Metrics::new().map_err(|error| AssembleError::Other(error.to_string()))?;
     let account = Account::start(&config.log, &metrics).map_err(|error| match &config.log.target {
-        forebay_config::model::LogTarget::File(path) => at(path, error),
+        LogTarget::File(path) => at(path, error),
         _ => AssembleError::Other(format!("access log: {error}")),
     })?;
     let not_shared = moka::sync::Cache::builder()
@@ -169,7 +169,7 @@ fn at(path: &Path, error: io::Error) -> AssembleError {
     AssembleError::Path { path: path.display().to_string(), error }
 }
 
-/// Gives up root for `user`, who keeps the state directory.
+/// Gives up root for `user`, who keeps the state directory and the log.
 ///
 /// # Errors
 ///
@@ -180,8 +180,12 @@ pub(crate) fn become_user(user: &str, config: &Config) -> Result<(), AssembleErr
     let unknown =
         || AssembleError::Other(format!("there is no user {user:?}\nhint: `server.user` names a system account"));
     let account = User::from_name(user).map_err(failed)?.ok_or_else(unknown)?;
-    for directory in [config.server.state_dir.clone(), config.server.state_dir.join("spool")] {
-        chown(&directory, Some(account.uid), Some(account.gid)).map_err(failed)?;
+    let mut kept = vec![config.server.state_dir.clone(), config.server.state_dir.join("spool")];
+    if let LogTarget::File(log) = &config.log.target {
+        kept.push(log.clone());
+    }
+    for path in kept {
+        chown(&path, Some(account.uid), Some(account.gid)).map_err(failed)?;
     }
     let name = std::ffi::CString::new(user).map_err(|_| unknown())?;
     initgroups(&name, account.gid).map_err(failed)?;

@@ -3,7 +3,8 @@
 //! It sends heads that the long way made, and allocates nothing.
 //!
 //! What it takes: HTTP/1.1, GET or HEAD, a target in comparison form already, no content, no conditions, ranges, request
-//! directives or credentials; a route without offload; a fresh response that does not vary.
+//! directives or credentials; no file of that name (asked of the kernel without waiting); a fresh response that does not
+//! vary.
 
 use std::cell::RefCell;
 use std::time::{Instant, SystemTime};
@@ -27,6 +28,7 @@ use crate::runtime::Runtime;
 use crate::site::{Route, Site};
 use crate::stages::deliver::{NAME, is_codable};
 use crate::stages::key::names_cookie;
+use crate::stages::offload;
 
 thread_local! {
     /// Bytes of the key that is looked up.
@@ -89,7 +91,7 @@ pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut Byte
     }
     let site = runtime.routes.site(target.host)?;
     let route = site.route(target.path);
-    if !may_use_cache(route, &target, &seen) {
+    if !may_use_cache(site, route, &target, &seen) {
         return None;
     }
     let lasting = &runtime.lasting;
@@ -266,14 +268,19 @@ fn is_trusted_proxy(runtime: &Runtime, connection: &Connection) -> bool {
 }
 
 /// Whether the long way would look into the cache, under the key that the target is as it stands.
-fn may_use_cache(route: &Route, target: &Plain<'_>, seen: &Seen<'_>) -> bool {
+fn may_use_cache(site: &Site, route: &Route, target: &Plain<'_>, seen: &Seen<'_>) -> bool {
     let rules = &route.rules;
-    let query_matters = !rules.bypass_params.is_empty() || !rules.ignore_params.is_empty() || rules.sort_query;
-    rules.enabled
-        && !route.offload
-        && !(target.query.is_some() && query_matters)
-        && !rules.bypass_paths.iter().any(|rule| rule.matches(target.path))
-        && !seen.cookie.is_some_and(|cookie| names_cookie(cookie, &rules.bypass_cookies))
+    let shapes_query = !rules.bypass_params.is_empty() || !rules.ignore_params.is_empty() || rules.sort_query;
+    if !rules.enabled || (target.query.is_some() && shapes_query) {
+        return false;
+    }
+    if rules.bypass_paths.iter().any(|rule| rule.matches(target.path)) {
+        return false;
+    }
+    let bypasses = seen.cookie.is_some_and(|cookie| names_cookie(cookie, &rules.bypass_cookies));
+    let is_file =
+        route.offload && site.root.as_ref().is_some_and(|root| !offload::leaves(root, target.path.as_bytes()));
+    !bypasses && !is_file
 }
 
 /// The coding the long way would choose: `None` when only it can tell, `Some(None)` for no coding.

@@ -21,11 +21,12 @@ use bytes::Bytes;
 use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::{ForwardReason, RequestDirectives, TargetUri, stale_if_disconnected, stale_if_error};
 use forebay_cache::store::Variant;
-use http::header::{HOST, LOCATION, RANGE, REFERER, USER_AGENT, VIA};
+use http::header::{HOST, IF_MATCH, LOCATION, RANGE, REFERER, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use tokio::sync::mpsc;
 
 use crate::account::entry::{CacheOutcome, Entry, StaleReason};
+use crate::compress;
 use crate::context::Context;
 use crate::fetch::outbound::{self, Forwarding, Purpose};
 use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound, StorePlan};
@@ -181,7 +182,14 @@ async fn offloaded(
     let Some(root) = site.root.as_ref().filter(|_| route.offload) else { return Ok(None) };
     let request = &context.request;
     let alone = route.pool.is_none();
-    match offload(root, &request.method, target.path.as_bytes(), &request.fields, alone).await {
+    // A client that holds a file in a coding of ours names it by our tag; the file itself has another.
+    let restored = request.fields.contains_key(IF_MATCH).then(|| {
+        let mut fields = request.fields.clone();
+        compress::fields::restore_conditions(&mut fields);
+        fields
+    });
+    let fields = restored.as_ref().unwrap_or(&request.fields);
+    match offload(root, &request.method, target.path.as_bytes(), fields, alone).await {
         Offload::NotMine => Ok(None),
         Offload::Refused(status) => Err(Refusal::new(status, "offload-refused")),
         Offload::Answer(mut file) => {

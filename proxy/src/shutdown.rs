@@ -66,6 +66,9 @@ impl ShutdownSignalWatch for Signals {
             tracing::error!("cannot listen for signals");
             return std::future::pending().await;
         };
+        // Not before: a signal that nobody handles yet would end the process.
+        eprintln!("ready");
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,

@@ -86,3 +86,17 @@ fn front_answers_are_counted_and_logged_like_all_others() {
     assert!(log.iter().all(|line| line.contains("\"GET /page HTTP/1.1\" 200 2200")), "{log:?}");
     assert!(proxy.metric("forebay_http_requests_total", &["cache=\"hit\""]) >= 9.0);
 }
+
+#[test]
+fn front_sees_a_file_that_appears_where_a_page_was_stored() {
+    let origin = site();
+    let root = tempfile::tempdir().unwrap();
+    let proxy = Proxy::config().origin(&origin).site(&format!("root = {:?}", root.path())).start();
+    for expected in ["MISS", "HIT", "HIT"] {
+        assert_eq!(proxy.get("/page").cache(), expected);
+    }
+    std::fs::write(root.path().join("page"), "a file").unwrap();
+    assert_eq!(proxy.get("/page").text(), "a file");
+    std::fs::remove_file(root.path().join("page")).unwrap();
+    assert_eq!(proxy.get("/page").cache(), "HIT");
+}

@@ -247,8 +247,7 @@ impl Exchange {
         if pool.keepalive && self.ended && !self.sending {
             self.session.respect_keepalive();
             lasting.connector.release_http_session(HttpSession::H1(*self.session), &self.server.peer, Some(IDLE)).await;
-        } else {
-            self.session.shutdown().await;
         }
+        // Otherwise the connection is closed as it is dropped.
     }
 }

@@ -126,7 +126,7 @@ pub(crate) fn refresh(context: &Context, wanted: &Wanted) {
     let joined = context.lasting().fills.join(&wanted.key, b"", || newer(wanted, context));
     if let Ok(Joined::Lead(leader)) = joined {
         let (answer, _) = oneshot::channel();
-        tokio::spawn(fetch::run(job(context, wanted, leader, None), answer));
+        tokio::spawn(Box::pin(fetch::run(job(context, wanted, leader, None), answer)));
     }
 }
 
@@ -171,8 +171,9 @@ pub(crate) async fn wait(
     sink: &mut Sink<'_>,
 ) -> Result<Arrived, FetchError> {
     let (answer, mut arrived) = oneshot::channel();
-    let is_pass = job.store.is_none();
-    tokio::spawn(fetch::run(job, answer));
+    let is_pass = job.store.as_ref().is_none_or(|plan| plan.of_one);
+    // Boxed: a task's future is moved about while it is spawned, and this one is large.
+    tokio::spawn(Box::pin(fetch::run(job, answer)));
     let mut continue_wanted = context.request.continue_wanted.take();
     loop {
         tokio::select! {

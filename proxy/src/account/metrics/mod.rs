@@ -149,7 +149,7 @@ impl Metrics {
             )?,
             connections_refused: make.counter(
                 "forebay_connections_refused_total",
-                "Client connections closed at once: the cap was reached or the PROXY protocol not obeyed.",
+                "Client connections closed at once because they did not obey the PROXY protocol.",
             )?,
             compressed: [compressed("zstd")?, compressed("br")?, compressed("gzip")?],
             log_dropped: make.counter("forebay_log_dropped_total", "Access log lines that were lost.")?,

@@ -6,9 +6,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use crate::http::Refusal;
 
-/// Field lines httparse is given room for; `limits.fields` may be smaller, not larger.
-const MOST_FIELDS: usize = 1000;
-
 /// A parsed request head.
 #[derive(Debug)]
 pub(super) struct Head {
@@ -102,7 +99,7 @@ fn parse(raw: &Bytes, limits: &Limits) -> Result<Head, Refusal> {
     let mut request = httparse::Request::new(&mut lines);
     let mut parsed = request.parse(raw);
     if parsed == Err(httparse::Error::TooManyHeaders) {
-        many = vec![httparse::EMPTY_HEADER; limits.fields.min(MOST_FIELDS) + 1];
+        many = vec![httparse::EMPTY_HEADER; limits.fields + 1];
         request = httparse::Request::new(&mut many);
         parsed = request.parse(raw);
     }

@@ -6,14 +6,14 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, StatusCode, Version};
-use tokio::io::{AsyncWriteExt as _, WriteHalf};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::gone::Gone;
 use crate::front::Hit;
 use crate::http::{Length, SinkError};
-use crate::listen::stream::Stream;
+use crate::listen::stream::Writer;
 
 /// Content up to this size is sent in one piece with what precedes it; larger content is written from where it lies.
 const JOIN: usize = 16 * 1024;
@@ -62,7 +62,7 @@ fn line(out: &mut BytesMut, name: &str, value: &[u8]) {
 /// The writing half of a connection.
 #[derive(Debug)]
 pub(crate) struct H1Writer {
-    pub(super) stream: WriteHalf<Stream>,
+    pub(super) stream: Writer,
     out: BytesMut,
     framing: Framing,
     floor: RateFloor,
@@ -76,7 +76,7 @@ pub(crate) struct H1Writer {
 }
 
 impl H1Writer {
-    pub(super) fn new(stream: WriteHalf<Stream>, floor: RateFloor, drain: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(stream: Writer, floor: RateFloor, drain: watch::Receiver<bool>) -> Self {
         Self {
             stream,
             out: BytesMut::new(),
@@ -99,6 +99,11 @@ impl H1Writer {
         self.head_sent = false;
         self.framing = Framing::Bodiless;
         self.sent = 0;
+    }
+
+    /// Nothing is to be written for a while: give the buffer back.
+    pub(super) fn rest(&mut self) {
+        self.out = BytesMut::new();
     }
 
     /// The connection will be closed after this response: say so, if the head is not out yet.
@@ -267,10 +272,6 @@ impl H1Writer {
                 Ok(_) => return Err(SinkError::Gone),
                 Err(_) => return Err(SinkError::TooSlow),
             }
-        }
-        // The buffer is given back to the allocator between responses that were large.
-        if self.out.capacity() > 4 * JOIN {
-            self.out = BytesMut::new();
         }
         Ok(())
     }
