@@ -185,10 +185,11 @@ function printFailures (tests, { verdicts, results }, deviations) {
   for (const kind of options.checks ? KINDS : KINDS.slice(0, 2)) {
     const failed = tests.filter(test => test.kind === kind && verdicts.get(test.id) !== 'pass')
     if (failed.length === 0) continue
-    console.log(`\nNot passed, ${kind}:`)
+    console.log(`\n${kind === 'check' ? 'Checks answered "no"' : `Not passed, ${kind}`}:`)
     for (const { id } of failed) {
       const said = Array.isArray(results[id]) ? results[id][1] : ''
-      console.log(`  ${id} (${verdicts.get(id)}): ${deviations[id] ?? `UNEXPLAINED: ${said}`}`)
+      const reason = deviations[id] ?? (kind === 'check' ? said : `UNEXPLAINED: ${said}`)
+      console.log(`  ${id} (${verdicts.get(id)}): ${reason}`)
     }
   }
 }

@@ -9,7 +9,7 @@ use forebay_cache::clock::{Clock as _, Timestamp};
 use forebay_cache::fill::{Flight, Leader, Verdict};
 use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::groups::{groups as groups_of, invalidated_groups};
-use forebay_cache::semantics::validation::{Preconditions, freshened_by_304};
+use forebay_cache::semantics::validation::{HeadEffect, Preconditions, freshened_by_304, head_effect};
 use forebay_cache::semantics::{
     Exchange as Exchanged, RequestDirectives, Storability, TargetUri, hop_by_hop, invalidated, stale_if_error,
     storability,
@@ -187,6 +187,13 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             outbound.fields.remove(http::header::IF_MODIFIED_SINCE);
             exchange.release(&lasting, &pool).await;
             continue;
+        }
+        if sent.method == Method::HEAD
+            && let Some(fresh) = learn_from_head(&lasting, plan, &exchanged, &candidates)
+        {
+            let _ = answer.send((Ok(Arrived::Freshened(fresh)), *report));
+            exchange.release(&lasting, &pool).await;
+            return Ok(());
         }
         if is_failure(head.status) && stale_stands_in(&candidates, &exchanged.request_directives, lasting.clock.now()) {
             exchange.release(&lasting, &pool).await;
@@ -386,6 +393,34 @@ fn freshen(
         answer.get_or_insert(fresh);
     }
     answer
+}
+
+/// RFC 9111 section 4.3.5: what the response to HEAD says of those to GET. One that describes the same representation
+/// freshens the stored response, which then answers; one that contradicts it makes it stale.
+fn learn_from_head(
+    lasting: &Lasting,
+    plan: &StorePlan,
+    exchanged: &Exchanged<'_>,
+    candidates: &[Arc<StoredResponse>],
+) -> Option<Arc<StoredResponse>> {
+    let old = candidates.first()?;
+    match head_effect(old, exchanged.status, exchanged.response) {
+        HeadEffect::Freshen => {
+            let (fresh, storability) = old.freshen(exchanged, &plan.route.rules.policy);
+            let fresh = Arc::new(fresh);
+            if storability.is_yes() && !plan.leader.fill().is_doomed() {
+                lasting.store.freshen(&plan.key, old, Arc::clone(&fresh));
+            }
+            Some(fresh)
+        }
+        HeadEffect::MakeStale => {
+            if !plan.leader.fill().is_doomed() {
+                lasting.store.freshen(&plan.key, old, Arc::new(old.made_stale(exchanged.response_time)));
+            }
+            None
+        }
+        HeadEffect::None => None,
+    }
 }
 
 fn invalidate(lasting: &Lasting, method: &Method, invalidates: &Invalidates, head: &Head) {

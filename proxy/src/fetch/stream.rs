@@ -149,7 +149,7 @@ pub(super) async fn hand_over(
     let Some(reader) = body.reader() else { return Err((FetchError::UNEXPECTED, Some(answer))) };
     drop(body);
     let Head { status, mut fields, content, .. } = head;
-    let length = if content { content_length(&fields) } else { Some(content_length(&fields).unwrap_or(0)) };
+    let length = content_length(&fields);
     if status != StatusCode::SWITCHING_PROTOCOLS {
         hop_by_hop::strip(&mut fields);
     }
