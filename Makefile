@@ -12,10 +12,10 @@ SOAK_SECONDS ?= 600
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt clippy deny doc build bench bench-all soak
+.PHONY: help run test check fmt clippy deny doc build bench bench-all soak conformance
 
 help: ## What there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build and start Forebay: http://127.0.0.1:8080, a demo without CONFIG=file
 	@scripts/setup.sh build
@@ -23,6 +23,12 @@ run: ## Build and start Forebay: http://127.0.0.1:8080, a demo without CONFIG=fi
 
 test: setup-test check build ## Everything CI runs: check, then all tests, real WordPress included
 	$(CARGO) nextest run --workspace --profile $(PROFILE) -E '$(TESTS)'
+	$(if $(filter-out all(),$(TESTS)),,node scripts/conformance.mjs)
+
+conformance: ## The public HTTP cache test suite: a table, and fewer passed than recorded is an error
+	@scripts/setup.sh build conformance
+	$(CARGO) build
+	node scripts/conformance.mjs
 
 check: setup-test fmt clippy deny doc ## Formatting, lints, licences and sources, documentation
 
@@ -43,7 +49,7 @@ soak: setup-test ## Mixed load for SOAK_SECONDS; memory and descriptors must sta
 
 .PHONY: setup-test
 setup-test:
-	@scripts/setup.sh build test
+	@scripts/setup.sh build test conformance
 
 fmt:
 	$(CARGO) fmt --all --check

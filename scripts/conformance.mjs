@@ -1,10 +1,11 @@
 // Runs the public HTTP cache test suite (npm package http-cache-tests) against the built binary.
 //
-//   node scripts/conformance.mjs [--bin target/debug/forebay] [--only test-id]
+//   node scripts/conformance.mjs [--bin target/debug/forebay] [--checks] [--only test-id]
 //
 // Prints a table by kind and by group and writes tests/conformance/result.json. Exits 1 when fewer tests pass than that
-// file records. A test counts as passed only if all tests it depends on are passed too. --only runs one test and shows
-// its requests and responses as client and origin server saw them; nothing is recorded then.
+// file records. A test counts as passed only if all tests it depends on are passed too. --checks lists the checks answered
+// "no" as well. --only runs one test and shows its requests and responses as client and origin server saw them; nothing is
+// recorded then.
 
 import { spawn, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
@@ -19,15 +20,16 @@ const KINDS = ['required', 'optimal', 'check']
 /** The site's words for each column. Nothing else is set: all other words keep their defaults. */
 const SETTINGS = {
   'set_cookie = "rfc"': ['set_cookie = "rfc"'],
-  'all defaults': []
+  'all defaults': [],
+  'set_cookie = "rfc", surrogate_control = true': ['set_cookie = "rfc"', 'surrogate_control = true']
 }
-const RECORDED = Object.keys(SETTINGS)[0]
+const [RECORDED, DEFAULTS, SURROGATE] = Object.keys(SETTINGS)
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const cache = path.join(root, 'target', 'conformance')
 const suite = path.join(cache, 'node_modules', 'http-cache-tests')
 const directory = path.join(root, 'tests', 'conformance')
-const { values: options } = parseArgs({ options: { bin: { type: 'string' }, only: { type: 'string' } } })
+const { values: options } = parseArgs({ options: { bin: { type: 'string' }, only: { type: 'string' }, checks: { type: 'boolean' } } })
 const binary = path.resolve(options.bin ?? process.env.FOREBAY_BIN ?? path.join(root, 'target', 'debug', 'forebay'))
 
 const children = []
@@ -180,13 +182,14 @@ function printTable (columns) {
 }
 
 function printFailures (tests, { verdicts, results }, deviations) {
-  for (const kind of ['required', 'optimal']) {
+  for (const kind of options.checks ? KINDS : KINDS.slice(0, 2)) {
     const failed = tests.filter(test => test.kind === kind && verdicts.get(test.id) !== 'pass')
     if (failed.length === 0) continue
-    console.log(`\nNot passed, ${kind}:`)
+    console.log(`\n${kind === 'check' ? 'Checks answered "no"' : `Not passed, ${kind}`}:`)
     for (const { id } of failed) {
       const said = Array.isArray(results[id]) ? results[id][1] : ''
-      console.log(`  ${id} (${verdicts.get(id)}): ${deviations[id] ?? `UNEXPLAINED: ${said}`}`)
+      const reason = deviations[id] ?? (kind === 'check' ? said : `UNEXPLAINED: ${said}`)
+      console.log(`  ${id} (${verdicts.get(id)}): ${reason}`)
     }
   }
 }
@@ -200,7 +203,8 @@ function record (file, tests, columns, deviations) {
     suite: `http-cache-tests ${VERSION}`,
     setting: RECORDED,
     passed: columns[RECORDED].counts.total,
-    passed_with_all_defaults: columns['all defaults'].counts.total,
+    passed_with_all_defaults: columns[DEFAULTS].counts.total,
+    passed_with_surrogate_control: columns[SURROGATE].counts.total,
     groups: columns[RECORDED].counts.groups,
     not_passed: Object.fromEntries(failed.map(({ id, kind }) =>
       [id, { kind, verdict: verdicts.get(id), reason: deviations[id] ?? null }])),

@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh build          what the binary is compiled with
 #   scripts/setup.sh test           what `make test` runs beside it: a WordPress farm, cargo tools
+#   scripts/setup.sh conformance    what the public HTTP cache test suite runs on
 #   scripts/setup.sh bench          the load generators, and the peers `make bench` compares with
 #   scripts/setup.sh bench-all      beside these, the peers of `make bench-all`
 #
@@ -111,7 +112,7 @@ need_rust() {
 }
 
 purposes=("$@")
-[ ${#purposes[@]} -gt 0 ] || die "say what for: build, test, bench, bench-all"
+[ ${#purposes[@]} -gt 0 ] || die "say what for: build, test, conformance, bench, bench-all"
 tools=()
 for purpose in "${purposes[@]}"; do
     case $purpose in
@@ -131,6 +132,10 @@ for purpose in "${purposes[@]}"; do
             need_package mariadb-server
             tools+=("cargo-nextest $NEXTEST_VERSION" "cargo-deny $DENY_VERSION")
             ;;
+        conformance)
+            need_command node nodejs
+            need_command npm npm
+            ;;
         bench | bench-all)
             need_rust
             need_command taskset util-linux
@@ -145,7 +150,7 @@ for purpose in "${purposes[@]}"; do
                 need_package trafficserver
             fi
             ;;
-        *) die "unknown purpose '$purpose': build, test, bench, bench-all" ;;
+        *) die "unknown purpose '$purpose': build, test, conformance, bench, bench-all" ;;
     esac
 done
 install_packages

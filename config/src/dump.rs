@@ -156,6 +156,9 @@ fn write_rules(rules: &CacheRules, base: Option<&CacheRules>, out: &mut Text) {
     if differs(|a, b| a.ignore_params == b.ignore_params) {
         out.list("ignore_params", rules.ignore_params.iter().cloned());
     }
+    if differs(|a, b| a.surrogate_control == b.surrogate_control) {
+        out.word("surrogate_control", rules.surrogate_control);
+    }
     if differs(|a, b| a.sort_query == b.sort_query) {
         out.word("sort_query", rules.sort_query);
     }

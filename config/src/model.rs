@@ -267,6 +267,9 @@ pub struct CacheRules {
     pub bypass_params: Vec<String>,
     /// `ignore_params`: query parameters left out of the key; a trailing `*` matches any ending.
     pub ignore_params: Vec<String>,
+    /// `surrogate_control`: whether `Surrogate-Control` of the upstream is obeyed in place of `Cache-Control`, where no
+    /// `CDN-Cache-Control` is. Default false: it is for origins that are meant to speak to surrogates.
+    pub surrogate_control: bool,
     /// `sort_query`: whether the order of query parameters is left out of the key. Default false; true by preset.
     pub sort_query: bool,
     /// `drop_cookies`: whether a request that uses the cache is forwarded without `Cookie`. Default false; true by

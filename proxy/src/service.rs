@@ -253,13 +253,27 @@ async fn cached(
     }
     context.outcome = CacheOutcome::Miss;
     context.asked_for_whole = true;
-    match collapse::obtain(context, &wanted, &directives, sink).await {
+    // Without a validator the whole would come again, only to be thrown away (RFC 9111 section 4.3.5).
+    let head_tells = context.request.method == Method::HEAD
+        && selected.as_ref().is_some_and(|variant| variant.response.validators().is_empty());
+    let arrived = if head_tells {
+        wanted.method = Method::HEAD;
+        collapse::alone(context, &wanted, sink).await
+    } else {
+        collapse::obtain(context, &wanted, &directives, sink).await
+    };
+    let must_validate = selected.as_ref().is_some_and(|variant| variant.response.metadata().forbids_stale);
+    match arrived {
         Ok(arrived) => arrive(context, &visit, &wanted, arrived, sink).await,
         Err(error) => match selected.filter(|variant| stands_in(context, &visit, variant, &directives, error)) {
             Some(variant) => {
                 context.outcome = CacheOutcome::Stale(StaleReason::Error);
                 context.detail = Some(error.reason);
                 stored(context, &visit, &key, variant).await
+            }
+            // RFC 9111 section 5.2.2.2.
+            None if must_validate && error.is_disconnection() => {
+                Err(FetchError::new(StatusCode::GATEWAY_TIMEOUT, error.reason).into())
             }
             None => Err(error.into()),
         },
@@ -305,6 +319,8 @@ fn wanted(
 ) -> Option<Wanted> {
     Some(Wanted {
         key: key.clone(),
+        // HEAD is answered from the response to GET.
+        method: Method::GET,
         path_query,
         url: visit.target.url(),
         forwarded: forwarded(context, visit, Purpose::Fill),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use forebay_cache::key::ParamMatcher;
 use forebay_cache::semantics::coding::Coding;
-use forebay_cache::semantics::{FreshnessPolicy, RefreshPattern, RefreshPatterns, SetCookie, StorePolicy};
+use forebay_cache::semantics::{FreshnessPolicy, RefreshPattern, RefreshPatterns, SetCookie, StorePolicy, TargetList};
 use forebay_config::model;
 
 use crate::account::metrics::SiteMetrics;
@@ -160,7 +160,12 @@ impl Rules {
         };
         Ok(Self {
             enabled: rules.enabled,
-            policy: StorePolicy { set_cookie, freshness, ..StorePolicy::default() },
+            policy: StorePolicy {
+                set_cookie,
+                freshness,
+                targets: TargetList { surrogate_control: rules.surrogate_control, ..TargetList::default() },
+                ..StorePolicy::default()
+            },
             bypass_cookies: ParamMatcher::new(&rules.bypass_cookies),
             bypass_paths: rules.bypass_paths.iter().map(|path| PathRule::new(path)).collect(),
             bypass_params: rules.bypass_params.iter().map(|param| ParamRule::new(param)).collect(),

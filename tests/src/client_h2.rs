@@ -1,7 +1,10 @@
 //! A well-behaved HTTP/2 client over TLS.
 
+use std::future::Future as _;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -113,7 +116,15 @@ impl H2Client {
     /// When it was reset, cut or did not come.
     pub fn finish(&self, pending: Pending) -> Result<Answer, ReadError> {
         self.runtime.block_on(async {
-            let response = timeout(patience(), pending.response).await.map_err(|_| ReadError::Timeout)?;
+            let mut interim = Vec::new();
+            let mut response = pending.response;
+            let response = std::future::poll_fn(|context| {
+                while let Poll::Ready(Some(Ok(head))) = response.poll_informational(context) {
+                    interim.push(head.status().as_u16());
+                }
+                Pin::new(&mut response).poll(context)
+            });
+            let response = timeout(patience(), response).await.map_err(|_| ReadError::Timeout)?;
             let (parts, mut content) = response.map_err(|error| reset(&error))?.into_parts();
             let mut body = Vec::new();
             loop {
@@ -127,7 +138,7 @@ impl H2Client {
             let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
             Ok(Answer {
                 status: parts.status.as_u16(),
-                interim: Vec::new(),
+                interim,
                 fields: fields.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
                 body,
                 head: String::new(),

@@ -194,6 +194,13 @@ fn rfc9111_4_2_4_stale_is_served_while_the_origin_cannot_be_reached() {
 }
 
 #[test]
+fn rfc9111_5_2_2_2_what_must_be_validated_and_cannot_be_is_a_504() {
+    for (extra, status) in [(", must-revalidate", 504), (", proxy-revalidate", 504), (", stale-if-error=30", 502)] {
+        assert_eq!(failing(extra, || Reply::silence(Ending::Reset)).get("/x").status, status, "{extra}");
+    }
+}
+
+#[test]
 fn client_errors_of_the_origin_are_passed_on() {
     let proxy = failing(", stale-if-error=600", || Reply::new(404, "gone"));
     assert_eq!(proxy.get("/x").status, 404);

@@ -155,3 +155,22 @@ fn rfc9875_2_2_1_groups_of_an_invalidated_response_go_with_it() {
     assert_ne!(proxy.get("/b").cache(), "HIT");
     assert_eq!(proxy.get("/c").cache(), "HIT");
 }
+
+#[test]
+fn rfc9111_5_2_2_4_and_7_fields_that_are_not_stored_reach_the_client_that_asked() {
+    for control in ["max-age=60, no-cache=\"x-a\"", "max-age=60, private=\"x-a\""] {
+        let origin = counting(move |_, reply| {
+            reply
+                .field("Cache-Control", control)
+                .field("X-A", "1")
+                .field("X-B", "2")
+                .field("Connection", "x-c")
+                .field("X-C", "3")
+        });
+        let proxy = Proxy::before(&origin);
+        let first = proxy.get("/x");
+        assert_eq!((first.field("x-a"), first.field("x-b"), first.field("x-c")), (Some("1"), Some("2"), None));
+        let hit = proxy.get("/x");
+        assert_eq!((hit.cache(), hit.field("x-a"), hit.field("x-b")), ("HIT", None, Some("2")));
+    }
+}

@@ -39,6 +39,8 @@ mod cache_selection;
 mod cache_stale;
 mod cache_storing;
 
+mod conformance_head;
+mod conformance_messages;
 mod conformance_partial;
 mod conformance_sharing;
 

@@ -16,6 +16,7 @@ pub(crate) fn cache_rules(preset: Option<Preset>) -> CacheRules {
             bypass_paths: Vec::new(),
             bypass_params: Vec::new(),
             ignore_params: Vec::new(),
+            surrogate_control: false,
             sort_query: false,
             drop_cookies: false,
             lifetimes: Vec::new(),

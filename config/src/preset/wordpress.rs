@@ -236,6 +236,7 @@ pub(super) fn cache_rules() -> CacheRules {
         bypass_params: owned(BYPASS_PARAMS),
         ignore_params: owned(IGNORE_PARAMS),
         // WordPress reads parameters by name.
+        surrogate_control: false,
         sort_query: true,
         // Whose cookies matter has passed already; the others (analytics, consent, `wp-settings-*`,
         // `wordpress_test_cookie`) would only make plugins start a session.

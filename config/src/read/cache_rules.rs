@@ -37,6 +37,7 @@ pub(super) fn read(table: &mut Table<'_, '_>, base: CacheRules, place: &str) -> 
     names(table, params, "preview=true", name_pattern::parameter_value, &mut rules.bypass_params);
     let ignored = ("ignore_params", "extra_ignore_params");
     names(table, ignored, "utm_*", name_pattern::parameter, &mut rules.ignore_params);
+    set(&mut rules.surrogate_control, table.take("surrogate_control").and_then(|item| item.boolean()));
     set(&mut rules.sort_query, table.take("sort_query").and_then(|item| item.boolean()));
     set(&mut rules.drop_cookies, table.take("drop_cookies").and_then(|item| item.boolean()));
     set(&mut rules.lifetimes, table.take("lifetimes").and_then(lifetimes));

@@ -6,6 +6,7 @@ pub(crate) mod outbound;
 mod partial;
 mod receive;
 mod run;
+mod stream;
 
 pub(crate) use error::FetchError;
 pub(crate) use forward::Outbound;

@@ -4,26 +4,26 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use forebay_cache::body::{Body, BodyReader, BodyWriter, Limits, Retention};
+use forebay_cache::body::BodyReader;
 use forebay_cache::clock::{Clock as _, Timestamp};
 use forebay_cache::fill::{Flight, Leader, Verdict};
 use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::groups::{groups as groups_of, invalidated_groups};
-use forebay_cache::semantics::validation::{Preconditions, freshened_by_304};
+use forebay_cache::semantics::validation::{HeadEffect, Preconditions, freshened_by_304, head_effect};
 use forebay_cache::semantics::{
     Exchange as Exchanged, RequestDirectives, Storability, TargetUri, hop_by_hop, invalidated, stale_if_error,
     storability,
 };
 use forebay_cache::stored::StoredResponse;
-use http::header::{CONTENT_LENGTH, DATE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::FetchError;
 use super::forward::{self, Event, Exchange, Outbound};
-use super::partial::{self, Completion, Keeping};
+use super::partial::{Completion, Keeping};
+use super::stream::{Frame, content_length, fill, hand_over};
 use crate::account::entry::UpstreamExchange;
-use crate::http::{RequestBody, date};
+use crate::http::RequestBody;
 use crate::runtime::Lasting;
 use crate::site::{Route, Site};
 use crate::stages;
@@ -114,7 +114,7 @@ pub(crate) async fn run(mut job: Job, answer: Answer) {
     lasting.metrics.fills_in_flight.dec();
 }
 
-type Failed = (FetchError, Option<Answer>);
+pub(super) type Failed = (FetchError, Option<Answer>);
 
 async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Result<(), Failed> {
     let Job { lasting, pool, .. } = &*job;
@@ -188,6 +188,13 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             exchange.release(&lasting, &pool).await;
             continue;
         }
+        if sent.method == Method::HEAD
+            && let Some(fresh) = learn_from_head(&lasting, plan, &exchanged, &candidates)
+        {
+            let _ = answer.send((Ok(Arrived::Freshened(fresh)), *report));
+            exchange.release(&lasting, &pool).await;
+            return Ok(());
+        }
         if is_failure(head.status) && stale_stands_in(&candidates, &exchanged.request_directives, lasting.clock.now()) {
             exchange.release(&lasting, &pool).await;
             return Err((FetchError::new(head.status, "upstream-error-status"), Some(answer)));
@@ -253,12 +260,12 @@ struct Sent {
 }
 
 /// A response head.
-struct Head {
-    status: StatusCode,
-    fields: HeaderMap,
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) fields: HeaderMap,
     at: Timestamp,
     /// Whether content follows.
-    content: bool,
+    pub(super) content: bool,
 }
 
 fn take(outbound: &mut Outbound) -> Outbound {
@@ -335,10 +342,11 @@ async fn read_head(
             Event::Interim(..) if interims == INTERIMS => {
                 return Err(FetchError::bad_gateway("upstream-interim-flood"));
             }
-            Event::Interim(status, fields) => {
+            Event::Interim(status, mut fields) => {
                 interims += 1;
                 // 100 is for the hop it was sent on; the others are for the client.
                 if let Some(interim) = interim.filter(|_| status != StatusCode::CONTINUE) {
+                    hop_by_hop::strip(&mut fields);
                     let _ = interim.try_send((status, fields));
                 }
             }
@@ -361,10 +369,6 @@ fn is_failure(status: StatusCode) -> bool {
 
 fn stale_stands_in(candidates: &[Arc<StoredResponse>], request: &RequestDirectives, now: Timestamp) -> bool {
     candidates.iter().any(|stored| stale_if_error(stored, request, now))
-}
-
-fn content_length(fields: &HeaderMap) -> Option<u64> {
-    fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// RFC 9111 section 4.3.4. `None` when the 304 is about none of the candidates.
@@ -391,6 +395,34 @@ fn freshen(
     answer
 }
 
+/// RFC 9111 section 4.3.5: what the response to HEAD says of those to GET. One that describes the same representation
+/// freshens the stored response, which then answers; one that contradicts it makes it stale.
+fn learn_from_head(
+    lasting: &Lasting,
+    plan: &StorePlan,
+    exchanged: &Exchanged<'_>,
+    candidates: &[Arc<StoredResponse>],
+) -> Option<Arc<StoredResponse>> {
+    let old = candidates.first()?;
+    match head_effect(old, exchanged.status, exchanged.response) {
+        HeadEffect::Freshen => {
+            let (fresh, storability) = old.freshen(exchanged, &plan.route.rules.policy);
+            let fresh = Arc::new(fresh);
+            if storability.is_yes() && !plan.leader.fill().is_doomed() {
+                lasting.store.freshen(&plan.key, old, Arc::clone(&fresh));
+            }
+            Some(fresh)
+        }
+        HeadEffect::MakeStale => {
+            if !plan.leader.fill().is_doomed() {
+                lasting.store.freshen(&plan.key, old, Arc::new(old.made_stale(exchanged.response_time)));
+            }
+            None
+        }
+        HeadEffect::None => None,
+    }
+}
+
 fn invalidate(lasting: &Lasting, method: &Method, invalidates: &Invalidates, head: &Head) {
     let mut groups = invalidated_groups(method, head.status, &head.fields);
     for uri in invalidated(method, head.status, &invalidates.target, &head.fields) {
@@ -407,172 +439,5 @@ fn invalidate(lasting: &Lasting, method: &Method, invalidates: &Invalidates, hea
         && let Some(key) = stages::key::of_uri(&invalidates.site, &invalidates.target)
     {
         lasting.groups.invalidate(&key, &groups, lasting.clock.now());
-    }
-}
-
-/// What is known of a whole beyond the content that arrives: bytes before and behind it that were stored, and its length.
-struct Frame {
-    before: Vec<Bytes>,
-    behind: Vec<Bytes>,
-    length: Option<u64>,
-}
-
-impl Frame {
-    /// Everything arrives.
-    fn of(head: &Head) -> Self {
-        let length = if head.content { content_length(&head.fields) } else { Some(0) };
-        Self { before: Vec::new(), behind: Vec::new(), length }
-    }
-}
-
-/// Streams a storable response into the store and to everybody who asked for it.
-#[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each used once")]
-async fn fill(
-    lasting: &Lasting,
-    pool: &Pool,
-    plan: &mut StorePlan,
-    mut exchange: Exchange,
-    head: Head,
-    response: StoredResponse,
-    frame: Frame,
-    answer: Answer,
-    report: UpstreamReport,
-) -> Result<(), Failed> {
-    let (mut writer, body) = Body::new(Retention::Keep, Limits::default(), Arc::clone(&lasting.spool));
-    let response = Arc::new(response);
-    let Frame { before, behind, length } = frame;
-    let is_completed = !before.is_empty() || !behind.is_empty();
-    let flight = Arc::new(Flight::new(Arc::clone(&response), body, length));
-    lasting.not_shared.invalidate(&plan.key);
-    plan.leader.fill().settle(Verdict::Streaming(Arc::clone(&flight)));
-    let _ = answer.send((Ok(Arrived::Flight(flight, own_fields(&head, &response))), report));
-    let mut received = before.iter().chain(&behind).map(|piece| piece.len() as u64).sum::<u64>();
-    let mut keeps = true;
-    for piece in before {
-        if writer.push(piece).await.is_err() {
-            return Ok(());
-        }
-    }
-    while head.content && !exchange.has_ended() {
-        match exchange.event().await {
-            Ok(Event::Chunk(chunk)) => {
-                received += chunk.len() as u64;
-                if keeps && received > lasting.store.max_object() {
-                    keeps = false;
-                    lasting.not_shared.insert(plan.key.clone(), "too-large");
-                    plan.leader.settle_and_leave(Verdict::NotShared("too-large"));
-                    writer.stop_retaining();
-                }
-                if writer.push(chunk).await.is_err() {
-                    break;
-                }
-            }
-            Ok(Event::End) => break,
-            Ok(_) => return abort(exchange, writer, "unexpected"),
-            Err(error) => {
-                if keeps && behind.is_empty() {
-                    partial::keep_beginning(lasting, plan, &response, length, writer.content());
-                }
-                return abort(exchange, writer, error.reason);
-            }
-        }
-    }
-    if is_completed && Some(received) != length {
-        return abort(exchange, writer, "part-too-short");
-    }
-    for piece in behind {
-        if writer.push(piece).await.is_err() {
-            return Ok(());
-        }
-    }
-    // The AP server is done: its worker is free before anything else happens.
-    exchange.release(lasting, pool).await;
-    if let Some(content) = writer.content().filter(|_| keeps && !plan.leader.fill().is_doomed()) {
-        lasting.store.insert(&plan.key, Arc::new(response.as_ref().clone().with_content(content)));
-    }
-    writer.finish();
-    Ok(())
-}
-
-/// `Set-Cookie` that was stripped for the store (`set_cookie = "strip"`).
-fn own_fields(head: &Head, stored: &StoredResponse) -> HeaderMap {
-    let mut own = HeaderMap::new();
-    if !stored.fields().contains_key(SET_COOKIE) {
-        for cookie in head.fields.get_all(SET_COOKIE) {
-            own.append(SET_COOKIE, cookie.clone());
-        }
-    }
-    own
-}
-
-/// The upstream broke off: readers see an error, nothing is stored.
-#[expect(clippy::unnecessary_wraps, reason = "the one who asked has the head already; there is nothing left to report")]
-fn abort(exchange: Exchange, writer: BodyWriter, reason: &'static str) -> Result<(), Failed> {
-    exchange.server.metrics.failed();
-    tracing::warn!(server = %exchange.server.label, reason, "response broken off");
-    writer.abort(reason);
-    Ok(())
-}
-
-/// Streams a response to the one client it is for, and keeps a copy of a part that may be stored.
-#[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each used once")]
-async fn hand_over(
-    lasting: &Lasting,
-    pool: &Pool,
-    mut exchange: Exchange,
-    head: Head,
-    reason: Option<&'static str>,
-    mut keeping: Option<(Keeping, &StorePlan)>,
-    answer: Answer,
-    report: UpstreamReport,
-) -> Result<(), Failed> {
-    let (mut writer, body) = Body::new(Retention::Release, Limits::default(), Arc::clone(&lasting.spool));
-    let Some(reader) = body.reader() else { return Err((FetchError::UNEXPECTED, Some(answer))) };
-    drop(body);
-    let Head { status, mut fields, content, .. } = head;
-    let length = if content { content_length(&fields) } else { Some(content_length(&fields).unwrap_or(0)) };
-    if status != StatusCode::SWITCHING_PROTOCOLS {
-        hop_by_hop::strip(&mut fields);
-    }
-    if !fields.contains_key(DATE) {
-        fields.insert(DATE, date::field(std::time::SystemTime::now()));
-    }
-    let private = Private { status, fields, reader, length, reason };
-    if answer.send((Ok(Arrived::Private(private)), report)).is_err() {
-        // The client left while its answer was made; an AP server need not go on for nobody.
-        return Ok(());
-    }
-    let mut keep = |chunk: &Bytes| {
-        if let Some((keeping, _)) = &mut keeping {
-            keeping.add(chunk);
-        }
-    };
-    let broken = loop {
-        if !content || exchange.has_ended() {
-            break None;
-        }
-        match exchange.event().await {
-            Ok(Event::Chunk(chunk)) => {
-                keep(&chunk);
-                if writer.push(chunk).await.is_err() {
-                    break Some("client-left");
-                }
-            }
-            Ok(Event::End) => break None,
-            Ok(_) => break Some("unexpected"),
-            Err(error) => break Some(error.reason),
-        }
-    };
-    if let Some((keeping, plan)) = keeping {
-        keeping.store(lasting, plan);
-    }
-    match broken {
-        None => {
-            exchange.release(lasting, pool).await;
-            writer.finish();
-            Ok(())
-        }
-        Some("client-left") => Ok(()),
-        Some(reason) => abort(exchange, writer, reason),
     }
 }

@@ -27,6 +27,8 @@ const ROUNDS: usize = 3;
 /// What a fill needs to know, beyond the request it is for.
 pub(crate) struct Wanted {
     pub(crate) key: CacheKey,
+    /// GET, or HEAD for what is stored and has no validator.
+    pub(crate) method: Method,
     pub(crate) path_query: String,
     /// Absolute URL.
     pub(crate) url: String,
@@ -140,8 +142,7 @@ fn job(
         lasting: Arc::clone(context.lasting()),
         pool: Arc::clone(&wanted.pool),
         outbound: Outbound {
-            // HEAD is answered from the response to GET.
-            method: Method::GET,
+            method: wanted.method.clone(),
             path_query: wanted.path_query.clone(),
             fields: wanted.forwarded.clone(),
             body: RequestBody::Empty,
