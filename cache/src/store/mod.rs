@@ -1,5 +1,6 @@
 //! Where stored responses are kept.
 
+pub mod disk;
 mod memory;
 mod variants;
 

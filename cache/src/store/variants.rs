@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::disk::LargeContent;
 use crate::semantics::coding::Coding;
 use crate::stored::StoredResponse;
 
@@ -22,9 +23,29 @@ pub struct Variant {
     pub response: Arc<StoredResponse>,
     /// Its content, compressed once and served many times.
     pub coded: Vec<(Coding, Bytes)>,
+    /// Its content, where that is in a file and not in the response.
+    pub large: Option<Arc<LargeContent>>,
 }
 
 impl Variant {
+    /// A response with its content, which has not been coded yet.
+    #[must_use]
+    pub fn new(response: Arc<StoredResponse>) -> Self {
+        Self { response, coded: Vec::new(), large: None }
+    }
+
+    /// A response whose content is in a file.
+    #[must_use]
+    pub fn in_file(response: Arc<StoredResponse>, content: Arc<LargeContent>) -> Self {
+        Self { response, coded: Vec::new(), large: Some(content) }
+    }
+
+    /// Bytes of the content as the origin sent it.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.large.as_ref().map_or_else(|| self.response.content().len() as u64, |large| large.length())
+    }
+
     fn weight(&self) -> u64 {
         self.response.weight() + OVERHEAD + self.coded.iter().map(|(_, content)| content.len() as u64).sum::<u64>()
     }
@@ -41,6 +62,24 @@ impl Variant {
 pub struct Variants(Vec<Variant>);
 
 impl Variants {
+    /// From a list that begins with the newest.
+    #[must_use]
+    pub(super) fn newest_first(variants: Vec<Variant>) -> Self {
+        Self(variants)
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The newest response whose nominated fields match those of `forwarded` (RFC 9111 section 4.1).
     #[must_use]
     pub fn select(&self, forwarded: &HeaderMap) -> Option<&Variant> {
@@ -57,7 +96,7 @@ impl Variants {
     pub(super) fn with(&self, response: Arc<StoredResponse>) -> Self {
         let mut variants = Vec::with_capacity(self.0.len() + 1);
         let variance = response.variance().clone();
-        variants.push(Variant { response, coded: Vec::new() });
+        variants.push(Variant::new(response));
         variants
             .extend(self.0.iter().filter(|variant| *variant.response.variance() != variance).take(MOST - 1).cloned());
         Self(variants)
@@ -69,7 +108,7 @@ impl Variants {
         let Some(variant) = self.0.iter().find(|variant| Arc::ptr_eq(&variant.response, old)) else {
             return self.with(new);
         };
-        let fresh = Variant { response: new, coded: variant.coded.clone() };
+        let fresh = Variant { response: new, ..variant.clone() };
         let others = self.0.iter().filter(|variant| !Arc::ptr_eq(&variant.response, old)).cloned();
         Self(std::iter::once(fresh).chain(others).collect())
     }
