@@ -189,14 +189,14 @@ async fn cached(
 ) -> Result<Answer, Failure> {
     let directives = RequestDirectives::parse(&context.request.fields);
     let forwarded = || forwarded(context, &visit, Purpose::Fill);
-    let (reason, selected, candidates) = match lookup(context, &key, &directives, forwarded) {
+    let (reason, selected, candidates) = match lookup(context, &key, &directives, forwarded).await {
         Lookup::Usable(variant) => {
             context.outcome = CacheOutcome::Hit;
             return stored(context, &visit, &key, variant).await;
         }
         Lookup::Stale(variant, reason) => {
             if reason == StaleReason::Revalidate {
-                let candidates = vec![Arc::clone(&variant.response)];
+                let candidates = vec![variant.clone()];
                 if let Some(wanted) = wanted(context, &visit, &key, path_query, candidates) {
                     collapse::refresh(context, &wanted);
                 }
@@ -237,7 +237,7 @@ fn wanted(
     visit: &Visit,
     key: &forebay_cache::key::CacheKey,
     path_query: String,
-    candidates: Vec<Arc<forebay_cache::stored::StoredResponse>>,
+    candidates: Vec<Variant>,
 ) -> Option<Wanted> {
     Some(Wanted {
         key: key.clone(),
@@ -288,15 +288,11 @@ async fn arrive(
             context.detail = private.reason;
             return Ok(deliver::passed(context, &visit.site, private));
         }
-        Arrived::Freshened(response) => {
+        Arrived::Freshened(variant) => {
             if !context.collapsed || context.upstream.is_some() {
                 context.outcome = CacheOutcome::Revalidated;
             }
-            let kept = context.lasting().store.get(&wanted.key);
-            let kept = kept
-                .as_ref()
-                .and_then(|variants| variants.iter().find(|variant| Arc::ptr_eq(&variant.response, &response)));
-            Source::Stored(kept.cloned().unwrap_or_else(|| Variant { response, coded: Vec::new() }))
+            Source::Stored(variant)
         }
         Arrived::Flight(flight) => {
             context.stored = true;

@@ -125,6 +125,21 @@ impl Variants {
         changed
     }
 
+    /// With those of `older` that are not here.
+    #[must_use]
+    pub(super) fn merged(&self, older: &Self) -> Self {
+        let is_here =
+            |variant: &Variant| self.0.iter().any(|here| here.response.variance() == variant.response.variance());
+        let others = older.0.iter().filter(|variant| !is_here(variant));
+        Self(self.0.iter().chain(others).take(MOST).cloned().collect())
+    }
+
+    /// Those whose content is not in a file.
+    #[must_use]
+    pub(super) fn held_whole(&self) -> Self {
+        Self(self.0.iter().filter(|variant| variant.large.is_none()).cloned().collect())
+    }
+
     pub(super) fn weight(&self) -> u64 {
         self.0.iter().map(Variant::weight).sum()
     }

@@ -13,6 +13,8 @@ use forebay_cache::semantics::{
     Exchange as Exchanged, RequestDirectives, Storability, TargetUri, hop_by_hop, invalidated, stale_if_error,
     storability,
 };
+use forebay_cache::store::Variant;
+use forebay_cache::store::disk::LargeWriter;
 use forebay_cache::stored::StoredResponse;
 use http::header::{CONTENT_LENGTH, DATE};
 use http::{HeaderMap, Method, StatusCode};
@@ -54,7 +56,7 @@ pub(crate) struct StorePlan {
     pub(crate) route: Arc<Route>,
     pub(crate) leader: Leader<FetchError>,
     /// Stored responses of the key: the upstream is asked whether one of them is still good.
-    pub(crate) candidates: Vec<Arc<StoredResponse>>,
+    pub(crate) candidates: Vec<Variant>,
 }
 
 /// What the one who asked gets.
@@ -62,7 +64,7 @@ pub(crate) enum Arrived {
     /// A storable response on its way.
     Flight(Arc<Flight>),
     /// A stored response that is good again.
-    Freshened(Arc<StoredResponse>),
+    Freshened(Variant),
     /// A response for this client alone.
     Private(Private),
 }
@@ -107,7 +109,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
     let (lasting, pool) = (Arc::clone(lasting), Arc::clone(pool));
     let mut outbound = take(&mut job.outbound);
     let mut candidates = job.store.as_ref().map(|plan| plan.candidates.clone()).unwrap_or_default();
-    let preconditions = Preconditions::for_stored(&candidates.iter().map(Arc::as_ref).collect::<Vec<_>>());
+    let preconditions = Preconditions::for_stored(&responses(&candidates));
     if !candidates.is_empty() {
         preconditions.apply(&mut outbound.fields);
     }
@@ -121,7 +123,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         };
         let Some(plan) = &mut job.store else {
             if let Some(invalidates) = &job.invalidates {
-                invalidate(&lasting, &sent.method, invalidates, &head);
+                invalidate(&lasting, &sent.method, invalidates, &head).await;
             }
             return hand_over(&lasting, &pool, exchange, head, None, answer, *report).await;
         };
@@ -137,7 +139,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         .url(&plan.url);
         if head.status == StatusCode::NOT_MODIFIED && !preconditions.is_empty() && !candidates.is_empty() {
             if let Some(fresh) = freshen(&lasting, plan, &exchanged, &candidates) {
-                plan.leader.settle_and_leave(Verdict::Freshened(Arc::clone(&fresh)));
+                plan.leader.settle_and_leave(Verdict::Freshened(fresh.clone()));
                 let _ = answer.send((Ok(Arrived::Freshened(fresh)), *report));
                 exchange.release(&lasting, &pool).await;
                 return Ok(());
@@ -156,15 +158,15 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         }
         let verdict = match storability(&exchanged, &plan.route.rules.policy) {
             Storability::No(reason) => Err(reason.as_str()),
-            Storability::Yes
-                if content_length(&head.fields).is_some_and(|length| length > lasting.store.max_object()) =>
-            {
-                Err("too-large")
-            }
-            Storability::Yes => Ok(StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy)),
+            Storability::Yes => match place(&lasting, plan, &head).await {
+                Ok(file) => Ok((StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy), file)),
+                Err(reason) => Err(reason),
+            },
         };
         return match verdict {
-            Ok(response) => fill(&lasting, &pool, plan, exchange, head, response, answer, *report).await,
+            Ok((response, file)) => {
+                fill(&lasting, &pool, plan, exchange, head, (response, file), answer, *report).await
+            }
             Err(reason) => {
                 lasting.not_shared.insert(plan.key.clone(), reason);
                 plan.leader.settle_and_leave(Verdict::NotShared(reason));
@@ -258,8 +260,25 @@ fn is_failure(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
-fn stale_stands_in(candidates: &[Arc<StoredResponse>], request: &RequestDirectives, now: Timestamp) -> bool {
-    candidates.iter().any(|stored| stale_if_error(stored, request, now))
+fn stale_stands_in(candidates: &[Variant], request: &RequestDirectives, now: Timestamp) -> bool {
+    candidates.iter().any(|stored| stale_if_error(&stored.response, request, now))
+}
+
+fn responses(candidates: &[Variant]) -> Vec<&StoredResponse> {
+    candidates.iter().map(|candidate| candidate.response.as_ref()).collect()
+}
+
+/// Where the content will be kept: in memory (`None`), or in a file from the first byte on when it is known to be too large
+/// for that. `Err`: nowhere, for this reason.
+async fn place(lasting: &Lasting, plan: &StorePlan, head: &Head) -> Result<Option<LargeWriter>, &'static str> {
+    let length = content_length(&head.fields).filter(|_| head.content).unwrap_or(0);
+    if length <= lasting.store.max_in_memory() {
+        return Ok(None);
+    }
+    if length > lasting.store.max_object() {
+        return Err("too-large");
+    }
+    lasting.store.begin_large(&plan.key, Some(length)).await.map(Some).map_err(|_| "no-room")
 }
 
 fn content_length(fields: &HeaderMap) -> Option<u64> {
@@ -267,22 +286,18 @@ fn content_length(fields: &HeaderMap) -> Option<u64> {
 }
 
 /// RFC 9111 section 4.3.4. `None` when the 304 is about none of the candidates.
-fn freshen(
-    lasting: &Lasting,
-    plan: &StorePlan,
-    exchanged: &Exchanged<'_>,
-    candidates: &[Arc<StoredResponse>],
-) -> Option<Arc<StoredResponse>> {
-    let selected = freshened_by_304(exchanged.response, &candidates.iter().map(Arc::as_ref).collect::<Vec<_>>());
+fn freshen(lasting: &Lasting, plan: &StorePlan, exchanged: &Exchanged<'_>, candidates: &[Variant]) -> Option<Variant> {
+    let selected = freshened_by_304(exchanged.response, &responses(candidates));
     let mut answer = None;
     for old in selected.into_iter().filter_map(|index| candidates.get(index)) {
-        let (fresh, storability) = old.freshen(exchanged, &plan.route.rules.policy);
-        let matches = fresh.variance().matches(exchanged.request);
-        let fresh = Arc::new(fresh);
+        let (response, storability) = old.response.freshen(exchanged, &plan.route.rules.policy);
+        let matches = response.variance().matches(exchanged.request);
+        let mut fresh = Variant { response: Arc::new(response), ..old.clone() };
         if storability.is_yes() && !plan.leader.fill().is_doomed() {
-            lasting.store.freshen(&plan.key, old, Arc::clone(&fresh));
-            if !matches {
-                lasting.store.insert(&plan.key, Arc::new(fresh.for_request(exchanged.request)));
+            fresh = lasting.store.freshen(&plan.key, old, fresh.response);
+            // Content in a file belongs to one variant.
+            if !matches && fresh.large.is_none() {
+                lasting.store.insert(&plan.key, Arc::new(fresh.response.for_request(exchanged.request)));
             }
         }
         answer.get_or_insert(fresh);
@@ -290,11 +305,12 @@ fn freshen(
     answer
 }
 
-fn invalidate(lasting: &Lasting, method: &Method, invalidates: &Invalidates, head: &Head) {
+/// A fill looks whether it is doomed after it has stored: dooming first, then removing, leaves it no gap.
+async fn invalidate(lasting: &Lasting, method: &Method, invalidates: &Invalidates, head: &Head) {
     for uri in invalidated(method, head.status, &invalidates.target, &head.fields) {
         if let Some(key) = stages::key::of_uri(&invalidates.site, &uri) {
-            lasting.store.remove(&key);
             lasting.fills.doom(&key);
+            lasting.store.remove(&key).await;
         }
     }
 }
@@ -307,11 +323,16 @@ async fn fill(
     plan: &mut StorePlan,
     mut exchange: Exchange,
     head: Head,
-    response: StoredResponse,
+    (response, file): (StoredResponse, Option<LargeWriter>),
     answer: Answer,
     report: UpstreamReport,
 ) -> Result<(), Failed> {
     let (mut writer, body) = Body::new(Retention::Keep, Limits::default(), Arc::clone(&lasting.spool));
+    if let Some(file) = file
+        && writer.move_to(file).await.is_err()
+    {
+        return Err((FetchError::UNEXPECTED, Some(answer)));
+    }
     let response = Arc::new(response);
     let length = if head.content { content_length(&head.fields) } else { Some(0) };
     let flight = Arc::new(Flight::new(Arc::clone(&response), body, length));
@@ -324,14 +345,19 @@ async fn fill(
         match exchange.event().await {
             Ok(Event::Chunk(chunk)) => {
                 received += chunk.len() as u64;
-                if keeps && received > lasting.store.max_object() {
-                    keeps = false;
-                    lasting.not_shared.insert(plan.key.clone(), "too-large");
-                    plan.leader.settle_and_leave(Verdict::NotShared("too-large"));
-                    writer.stop_retaining();
+                let in_file = writer.is_in_file();
+                if keeps && !in_file && received > lasting.store.max_in_memory() {
+                    keeps = outgrow(lasting, plan, &mut writer).await;
+                    if !keeps {
+                        writer.stop_retaining();
+                    }
                 }
                 if writer.push(chunk).await.is_err() {
                     break;
+                }
+                if in_file && !writer.is_in_file() {
+                    keeps = false;
+                    give_up(lasting, plan, "no-room");
                 }
             }
             Ok(Event::End) => break,
@@ -341,11 +367,37 @@ async fn fill(
     }
     // The AP server is done: its worker is free before anything else happens.
     exchange.release(lasting, pool).await;
-    if let Some(content) = writer.content().filter(|_| keeps && !plan.leader.fill().is_doomed()) {
-        lasting.store.insert(&plan.key, Arc::new(response.as_ref().clone().with_content(content)));
+    if keeps && !plan.leader.fill().is_doomed() {
+        if let Some(file) = writer.take_file() {
+            lasting.store.commit_large(&plan.key, response, file).await;
+        } else if let Some(content) = writer.content() {
+            lasting.store.insert(&plan.key, Arc::new(response.as_ref().clone().with_content(content)));
+        }
+        // Invalidated while it was stored: see `invalidate`.
+        if plan.leader.fill().is_doomed() {
+            lasting.store.remove(&plan.key).await;
+        }
     }
     writer.finish();
     Ok(())
+}
+
+/// The content has become too large for memory; whether it goes on in a file.
+async fn outgrow(lasting: &Lasting, plan: &mut StorePlan, writer: &mut BodyWriter) -> bool {
+    let moved = match lasting.store.begin_large(&plan.key, None).await {
+        Ok(file) => writer.move_to(file).await.is_ok(),
+        Err(_) => false,
+    };
+    if !moved {
+        give_up(lasting, plan, "too-large");
+    }
+    moved
+}
+
+/// The response will not be stored after all: nobody else joins it.
+fn give_up(lasting: &Lasting, plan: &mut StorePlan, reason: &'static str) {
+    lasting.not_shared.insert(plan.key.clone(), reason);
+    plan.leader.settle_and_leave(Verdict::NotShared(reason));
 }
 
 /// The upstream broke off: readers see an error, nothing is stored.

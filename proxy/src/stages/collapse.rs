@@ -7,7 +7,7 @@ use std::time::Duration;
 use forebay_cache::fill::{Flight, Joined, Leader, Verdict};
 use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::RequestDirectives;
-use forebay_cache::stored::StoredResponse;
+use forebay_cache::store::{TieredStore, Variant};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,7 +34,7 @@ pub(crate) struct Wanted {
     pub(crate) forwarded: HeaderMap,
     pub(crate) route: Arc<Route>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) candidates: Vec<Arc<StoredResponse>>,
+    pub(crate) candidates: Vec<Variant>,
 }
 
 /// Gets a response for `wanted` from a fill in flight or a new one.
@@ -65,11 +65,11 @@ pub(crate) async fn obtain(
             Verdict::Streaming(flight) if flight.response.variance().matches(&wanted.forwarded) => {
                 return Ok(Arrived::Flight(flight));
             }
-            Verdict::Freshened(stored) if stored.variance().matches(&wanted.forwarded) => {
+            Verdict::Freshened(stored) if stored.response.variance().matches(&wanted.forwarded) => {
                 return Ok(Arrived::Freshened(stored));
             }
             Verdict::Streaming(flight) => variance = other_variant(&flight, wanted),
-            Verdict::Freshened(stored) => variance = stored.variance().suffix_for(&wanted.forwarded),
+            Verdict::Freshened(stored) => variance = stored.response.variance().suffix_for(&wanted.forwarded),
             Verdict::NotShared(_) => break,
             Verdict::Failed(error) => return Err(error),
         }
@@ -83,12 +83,13 @@ fn other_variant(flight: &Flight, wanted: &Wanted) -> Vec<u8> {
 }
 
 /// A fresh response stored since the look-up: not one that the look-up saw.
-fn newer(store: &forebay_cache::store::MemoryStore, wanted: &Wanted, context: &Context) -> Option<Arc<StoredResponse>> {
-    let variants = store.get(&wanted.key)?;
-    let response = &variants.select(&wanted.forwarded)?.response;
-    let seen = wanted.candidates.iter().any(|candidate| Arc::ptr_eq(candidate, response));
+fn newer(store: &TieredStore, wanted: &Wanted, context: &Context) -> Option<Variant> {
+    let variants = store.in_memory(&wanted.key)?;
+    let variant = variants.select(&wanted.forwarded)?;
+    let response = &variant.response;
+    let seen = wanted.candidates.iter().any(|candidate| Arc::ptr_eq(&candidate.response, response));
     let usable = response.is_fresh(context.now) && !response.metadata().validate_always;
-    (!seen && usable).then(|| Arc::clone(response))
+    (!seen && usable).then(|| variant.clone())
 }
 
 /// Starts the fill and waits for what it brings.

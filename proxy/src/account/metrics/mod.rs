@@ -4,6 +4,7 @@
 //! the attack catalogue). What counts at the rate of requests is held as a handle: a hit costs a few atomic additions, no
 //! lookup and no allocation.
 
+mod device;
 mod process;
 mod site;
 mod upstream;
@@ -19,6 +20,7 @@ use prometheus::{
     TextEncoder,
 };
 
+pub(crate) use self::device::DeviceMetrics;
 use self::process::Process;
 use self::site::RequestMetrics;
 pub(crate) use self::site::SiteMetrics;
@@ -41,6 +43,8 @@ pub(crate) struct Metrics {
     pub(crate) memory: TierMetrics,
     /// The disk tier.
     pub(crate) disk: TierMetrics,
+    /// What only the disk tier has.
+    pub(crate) device: DeviceMetrics,
     /// Fills that run now.
     pub(crate) fills_in_flight: IntGauge,
 
@@ -113,6 +117,7 @@ impl Metrics {
             unrouted: Arc::new(unrouted),
             memory: tiers.tier("memory")?,
             disk: tiers.tier("disk")?,
+            device: DeviceMetrics::new(&make)?,
             fills_in_flight: make.gauge("forebay_fills_in_flight", "Fills that run now.")?,
             upstream_requests: make.counters(
                 "forebay_upstream_requests_total",
