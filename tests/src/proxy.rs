@@ -205,6 +205,22 @@ impl Proxy {
 
     // --- ending it ---
 
+    /// Kills it (SIGKILL) and gives its directory back, with all that it left there.
+    #[must_use]
+    pub fn kill(mut self) -> TempDir {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        std::mem::replace(&mut self.directory, tempfile::tempdir().expect("temporary directory"))
+    }
+
+    /// Kills it and starts it again with the configuration it had.
+    #[must_use]
+    pub fn kill_and_restart(self) -> Self {
+        let directory = self.kill();
+        let file = directory.path().join("forebay.toml");
+        Self::start(directory, &["run", "--config", file.to_str().expect("UTF-8 path")])
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);

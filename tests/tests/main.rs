@@ -38,3 +38,6 @@ mod cache_selection;
 mod cache_stale;
 mod cache_storing;
 mod compress;
+
+mod disk_crash;
+mod disk_tier;
