@@ -152,7 +152,8 @@ impl Proxy {
     /// `/metrics` of the admin listener.
     #[must_use]
     pub fn metrics(&self) -> String {
-        Client::connect(self.admin()).get("/metrics").text().to_owned()
+        // It answers to its own names alone.
+        Client::connect(self.admin()).request("GET", "/metrics", &[("Host", "localhost")]).text().to_owned()
     }
 
     /// Sum of all series of this metric whose labels contain all of `labels` (as `name="value"`).

@@ -76,7 +76,7 @@ impl ProxyConfig {
         Self { memory: self.memory + lines + "\n", ..self }
     }
 
-    /// A disk tier with these lines of `[cache.disk]`; by default 32 MiB beneath the proxy's directory.
+    /// A disk tier with these lines of `[cache.disk]`; by default 64 MiB beneath the proxy's directory.
     pub fn disk(self, lines: &str) -> Self {
         Self { disk: Some(self.disk.unwrap_or_default() + lines + "\n"), ..self }
     }
@@ -141,7 +141,7 @@ impl ProxyConfig {
         table("[cache.memory]", &[("size", text("64MiB"))], &self.memory);
         if let Some(disk) = &self.disk {
             let path = ("path", format!("{:?}", directory.join("cache")));
-            table("[cache.disk]", &[path, ("size", text("32MiB"))], disk);
+            table("[cache.disk]", &[path, ("size", text("64MiB"))], disk);
         }
         let mut defaults = vec![
             ("hosts", "[\"*\"]".to_owned()),
