@@ -8,6 +8,8 @@ PROFILE ?= default
 # make test TESTS='test(/^cache_/)': nextest's filter language.
 TESTS ?= all()
 SOAK_SECONDS ?= 600
+# Rounds of kill -9 under load in make soak.
+CRASH_ROUNDS ?= 200
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check fmt clippy deny doc build bench soak
@@ -29,10 +31,10 @@ bench: ## CPU and requests/s of a memory hit, beside nginx
 	$(CARGO) build --release
 	$(CARGO) run --release -p forebay-benches
 
-soak: setup-test ## Mixed load for SOAK_SECONDS; memory and descriptors must stay flat
+soak: setup-test ## Mixed load for SOAK_SECONDS, then CRASH_ROUNDS of kill -9; memory and descriptors must stay flat
 	$(CARGO) build --release
-	FOREBAY_BIN=target/release/forebay FOREBAY_SOAK_SECONDS=$(SOAK_SECONDS) \
-		$(CARGO) nextest run --profile soak -p forebay-tests --run-ignored only -E 'test(/^soak_/)' --no-capture
+	FOREBAY_BIN=target/release/forebay FOREBAY_SOAK_SECONDS=$(SOAK_SECONDS) FOREBAY_CRASH_ROUNDS=$(CRASH_ROUNDS) \
+		$(CARGO) nextest run --profile soak -p forebay-tests --run-ignored only -E 'test(/^soak_|::soak_/)' --no-capture
 
 .PHONY: setup-test
 setup-test:

@@ -17,6 +17,10 @@ use forebay_cache::store::disk::{DiskConfig, DiskStore, Lookup};
 use forebay_cache::stored::{Metadata, StoredResponse};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+/// As the proxy has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const GIB: u64 = 1 << 30;
 
 fn open(path: &Path, size: u64) -> DiskStore {

@@ -238,6 +238,27 @@ fn a_directory_that_is_removed_costs_the_cache_and_no_request() {
     });
 }
 
+/// The device has 8 MiB where the tier may take 64: every kind of write meets ENOSPC.
+#[test]
+fn a_device_that_is_full_costs_entries_and_no_request() {
+    let origin = Origin::answering(|request| {
+        let length = request.path().rsplit('/').next().and_then(|length| length.parse().ok()).unwrap_or(0);
+        Reply::cacheable(content(length as u64, length))
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let text = config(&origin).site("compress = []").write(directory.path());
+    let proxy = Proxy::start_on_small_device(directory, &text, "8m");
+    for round in 0..200 {
+        let length = if round % 20 == 7 { 6_000_000 + round } else { 60_000 + round };
+        let answer = proxy.get(&format!("/{length}"));
+        assert!(answer.status == 200 && answer.body == content(length as u64, length), "{length}");
+    }
+    assert!(proxy.metric("forebay_disk_rejections_total", &[]) > 0.0, "the large ones");
+    assert!(proxy.metric("forebay_cache_evictions_total", &["tier=\"disk\""]) > 0.0, "the oldest made room");
+    assert_eventually!(proxy.metric("forebay_disk_degraded", &[]) == 0.0);
+    assert_eq!(proxy.get("/60199").cache(), "HIT");
+}
+
 #[test]
 fn a_second_instance_on_one_directory_is_refused_with_the_reason() {
     let origin = origin();
