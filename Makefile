@@ -54,4 +54,4 @@ doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --quiet
 
 build:
-	$(CARGO) build
+	$(CARGO) build --workspace

@@ -68,11 +68,13 @@ pub struct Fill<E> {
     verdict: watch::Sender<Option<Verdict<E>>>,
     /// The key was invalidated or purged meanwhile: what arrives must not be stored.
     doomed: AtomicBool,
+    /// Whether others may wait for it.
+    joinable: bool,
 }
 
 impl<E> Fill<E> {
-    fn new() -> Self {
-        Self { verdict: watch::Sender::new(None), doomed: AtomicBool::new(false) }
+    fn new(joinable: bool) -> Self {
+        Self { verdict: watch::Sender::new(None), doomed: AtomicBool::new(false), joinable }
     }
 
     /// Waits for the verdict.
@@ -139,25 +141,35 @@ impl<E> Fills<E> {
         variance: &[u8],
         stored: impl FnOnce() -> Option<S>,
     ) -> Result<Joined<E>, S> {
-        let Some(shard) = self.shard(key) else { return Ok(Joined::Lead(self.alone())) };
+        let Some(shard) = self.shard(key) else { return Ok(Joined::Lead(self.alone(key))) };
         let mut shard = shard.lock();
         if let Some(fills) = shard.get(key)
-            && let Some((_, fill)) = fills.iter().find(|(other, _)| **other == *variance)
+            && let Some((_, fill)) = fills.iter().find(|(other, fill)| fill.joinable && **other == *variance)
         {
             return Ok(Joined::Follow(Arc::clone(fill)));
         }
         if let Some(stored) = stored() {
             return Err(stored);
         }
-        let fill = Arc::new(Fill::new());
+        let fill = Arc::new(Fill::new(true));
         shard.entry(key.clone()).or_default().push((variance.into(), Arc::clone(&fill)));
         Ok(Joined::Lead(Leader { fill, place: Some((Arc::clone(self), key.clone())) }))
     }
 
-    /// A fill that nobody can join: for keys whose responses are known not to be shared.
+    /// A fill that nobody can join: for keys whose responses are known not to be shared. It is doomed like any other.
     #[must_use]
-    pub fn alone(&self) -> Leader<E> {
-        Leader { fill: Arc::new(Fill::new()), place: None }
+    pub fn alone(self: &Arc<Self>, key: &CacheKey) -> Leader<E> {
+        let fill = Arc::new(Fill::new(false));
+        let Some(shard) = self.shard(key) else { return Leader { fill, place: None } };
+        shard.lock().entry(key.clone()).or_default().push((Box::default(), Arc::clone(&fill)));
+        Leader { fill, place: Some((Arc::clone(self), key.clone())) }
+    }
+
+    /// Whether a fill of `key` is in flight that can be joined.
+    #[must_use]
+    pub fn is_in_flight(&self, key: &CacheKey) -> bool {
+        self.shard(key)
+            .is_some_and(|shard| shard.lock().get(key).is_some_and(|fills| fills.iter().any(|(_, fill)| fill.joinable)))
     }
 
     /// What is being fetched for `key` must not be stored: it was invalidated or purged.
@@ -173,7 +185,8 @@ impl<E> Fills<E> {
     /// Fills in flight that can be joined.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().values().map(Vec::len).sum::<usize>()).sum()
+        let joinable = |fills: &OfKey<E>| fills.iter().filter(|(_, fill)| fill.joinable).count();
+        self.shards.iter().map(|shard| shard.lock().values().map(joinable).sum::<usize>()).sum()
     }
 
     fn shard(&self, key: &CacheKey) -> Option<&Mutex<AHashMap<CacheKey, OfKey<E>>>> {
@@ -269,6 +282,17 @@ mod tests {
     #[test]
     fn what_was_stored_meanwhile_is_not_fetched_again() {
         assert_eq!(fills().join(&key("/a"), b"", || Some("stored")).err(), Some("stored"));
+    }
+
+    #[test]
+    fn a_fill_alone_is_not_joined_and_yet_doomed() {
+        let fills = fills();
+        let alone = fills.alone(&key("/a"));
+        assert_eq!((fills.count(), fills.is_in_flight(&key("/a"))), (0, false));
+        let Joined::Lead(leader) = join(&fills, "/a", b"") else { panic!("nobody can be followed") };
+        assert!(fills.is_in_flight(&key("/a")));
+        fills.doom(&key("/a"));
+        assert!(alone.fill().is_doomed() && leader.fill().is_doomed());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The cache key, and the query that goes into it.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,13 +25,24 @@ impl CacheKey {
     fn from_fields(parts: [Option<&[u8]>; PARTS]) -> Self {
         let len = parts.iter().map(|part| 4 + part.map_or(0, <[u8]>::len)).sum();
         let mut bytes = Vec::with_capacity(len);
+        Self::write_parts(parts, &mut bytes);
+        Self(bytes.into())
+    }
+
+    /// Writes the bytes of the key that [`CacheKey::new`] would make of these parts behind `out`: for look-ups that must
+    /// not allocate.
+    pub fn write(scheme: &str, authority: &str, path: &str, query: Option<&[u8]>, out: &mut Vec<u8>) {
+        let parts = [Some(scheme.as_bytes()), Some(authority.as_bytes()), Some(path.as_bytes()), query, None];
+        Self::write_parts(parts, out);
+    }
+
+    fn write_parts(parts: [Option<&[u8]>; PARTS], out: &mut Vec<u8>) {
         for part in parts {
             // A length of u32::MAX is for parts that are absent. No request target comes near it.
             let len = part.map_or(u32::MAX, |part| u32::try_from(part.len()).unwrap_or(u32::MAX - 1));
-            bytes.extend_from_slice(&len.to_be_bytes());
-            bytes.extend_from_slice(part.unwrap_or_default());
+            out.extend_from_slice(&len.to_be_bytes());
+            out.extend_from_slice(part.unwrap_or_default());
         }
-        Self(bytes.into())
     }
 
     /// The key whose bytes these are; `None` if they are none. For keys read back from disk.
@@ -146,6 +157,13 @@ impl fmt::Display for CacheKey {
 impl fmt::Debug for CacheKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CacheKey({self})")
+    }
+}
+
+/// By its bytes, which is what it is hashed and compared by.
+impl Borrow<[u8]> for CacheKey {
+    fn borrow(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -13,6 +13,7 @@
 pub mod body;
 pub mod clock;
 pub mod fill;
+pub mod groups;
 pub mod key;
 pub mod semantics;
 pub mod store;

@@ -37,13 +37,13 @@ pub struct Config {
 pub struct Server {
     /// Worker threads. Default 0: one a core.
     pub threads: usize,
-    /// Directory for what must outlive a start (ticket keys, spool files). Default `/var/lib/forebay`.
+    /// Directory for what must outlive a start (spool files). Default `/var/lib/forebay`.
     pub state_dir: PathBuf,
     /// User to become after the sockets are bound. Default: none, stay who we are.
     pub user: Option<String>,
     /// How long requests in flight may go on after SIGTERM. Default 30 s.
     pub drain: Duration,
-    /// Addresses whose `X-Forwarded-*`, `Forwarded` and `X-Real-IP` are believed. Default: none.
+    /// Addresses whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Default: none.
     pub trusted_proxies: Vec<IpNet>,
 }
 

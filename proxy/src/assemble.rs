@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use ahash::RandomState;
 use forebay_cache::body::SpoolSpace;
-use forebay_cache::clock::SystemClock;
+use forebay_cache::clock::{Clock as _, SystemClock};
 use forebay_cache::fill::Fills;
+use forebay_cache::groups::CacheGroups;
 use forebay_cache::store::disk::{DiskConfig, DiskStore};
 use forebay_cache::store::{MemoryStore, TieredStore};
 use forebay_config::Config;
-use forebay_config::model::HostPattern;
+use forebay_config::model::{HostPattern, LogTarget};
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
 
 use crate::account::Account;
 use crate::account::metrics::Metrics;
+use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
 use crate::listen::accept::{Listener, Settings};
 use crate::listen::{socket, tls};
@@ -74,7 +76,7 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
     tempfile::tempfile_in(&spool).map_err(|error| at(&spool, error))?;
     let metrics = Metrics::new().map_err(|error| AssembleError::Other(error.to_string()))?;
     let account = Account::start(&config.log, &metrics).map_err(|error| match &config.log.target {
-        forebay_config::model::LogTarget::File(path) => at(path, error),
+        LogTarget::File(path) => at(path, error),
         _ => AssembleError::Other(format!("access log: {error}")),
     })?;
     let not_shared = moka::sync::Cache::builder()
@@ -87,7 +89,9 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         store: TieredStore::new(MemoryStore::new(config.memory.size, config.memory.max_object), disk(config)?),
         fills: Arc::new(Fills::default()),
         not_shared,
+        groups: CacheGroups::new(SystemClock.now()),
         encodings: Encodings::default(),
+        file_codings: FileCodings::default(),
         spool: Arc::new(SpoolSpace::new(&spool, SPOOL_BUDGET)),
         connector: Connector::new(Some(ConnectorOptions::new(IDLE_UPSTREAM_CONNECTIONS))),
         account,
@@ -195,7 +199,7 @@ fn at(path: &Path, error: io::Error) -> AssembleError {
     AssembleError::Path { path: path.display().to_string(), error }
 }
 
-/// Gives up root for `user`, who keeps the state directory.
+/// Gives up root for `user`, who keeps the state directory and the log.
 ///
 /// # Errors
 ///
@@ -206,8 +210,12 @@ pub(crate) fn become_user(user: &str, config: &Config) -> Result<(), AssembleErr
     let unknown =
         || AssembleError::Other(format!("there is no user {user:?}\nhint: `server.user` names a system account"));
     let account = User::from_name(user).map_err(failed)?.ok_or_else(unknown)?;
-    for directory in [config.server.state_dir.clone(), config.server.state_dir.join("spool")] {
-        chown(&directory, Some(account.uid), Some(account.gid)).map_err(failed)?;
+    let mut kept = vec![config.server.state_dir.clone(), config.server.state_dir.join("spool")];
+    if let LogTarget::File(log) = &config.log.target {
+        kept.push(log.clone());
+    }
+    for path in kept {
+        chown(&path, Some(account.uid), Some(account.gid)).map_err(failed)?;
     }
     if let Some(disk) = &config.disk {
         chown_tree(&disk.path, account.uid, account.gid).map_err(|error| at(&disk.path, error))?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use forebay_cache::clock::{Clock as _, Timestamp};
 use forebay_cache::semantics::ForwardReason;
+use forebay_cache::store::Variant;
 
 use crate::account::entry::{CacheOutcome, UpstreamExchange};
 use crate::account::metrics::SiteMetrics;
@@ -34,6 +35,10 @@ pub(crate) struct Context {
     pub(crate) stored: bool,
     /// The request waited for the response to another.
     pub(crate) collapsed: bool,
+    /// Where the head of this answer may be kept for the short way, if it is a whole stored response.
+    pub(crate) preparing: Option<Variant>,
+    /// The connection ends with this response.
+    pub(crate) close: bool,
     /// Age of the stored response that answers.
     pub(crate) age: Option<Duration>,
     /// The upstream was asked for the whole, whatever range the client wants.
@@ -59,6 +64,8 @@ impl Context {
             upstream: None,
             stored: false,
             collapsed: false,
+            preparing: None,
+            close: false,
             age: None,
             asked_for_whole: false,
             ttl: None,

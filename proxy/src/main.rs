@@ -12,6 +12,7 @@ mod compress;
 mod context;
 mod demo;
 mod fetch;
+mod front;
 mod http;
 mod listen;
 mod reload;

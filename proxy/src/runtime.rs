@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use forebay_cache::body::SpoolSpace;
 use forebay_cache::clock::SystemClock;
 use forebay_cache::fill::Fills;
+use forebay_cache::groups::CacheGroups;
 use forebay_cache::key::CacheKey;
 use forebay_cache::store::TieredStore;
 use forebay_config::Config;
@@ -14,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::account::Account;
 use crate::account::metrics::Metrics;
+use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
 use crate::fetch::FetchError;
 use crate::listen::tls::Certificates;
@@ -39,7 +41,9 @@ pub(crate) struct Lasting {
     pub(crate) store: TieredStore,
     pub(crate) fills: Arc<Fills<FetchError>>,
     pub(crate) not_shared: moka::sync::Cache<CacheKey, &'static str, ahash::RandomState>,
+    pub(crate) groups: CacheGroups,
     pub(crate) encodings: Encodings,
+    pub(crate) file_codings: FileCodings,
     pub(crate) spool: Arc<SpoolSpace>,
     pub(crate) connector: Connector,
     pub(crate) account: Account,

@@ -18,17 +18,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use forebay_cache::semantics::{ForwardReason, RequestDirectives, TargetUri, stale_if_error};
+use forebay_cache::key::CacheKey;
+use forebay_cache::semantics::{ForwardReason, RequestDirectives, TargetUri, stale_if_disconnected, stale_if_error};
 use forebay_cache::store::Variant;
-use http::header::{HOST, LOCATION, REFERER, USER_AGENT, VIA};
+use http::header::{HOST, IF_MATCH, LOCATION, RANGE, REFERER, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use tokio::sync::mpsc;
 
 use crate::account::entry::{CacheOutcome, Entry, StaleReason};
+use crate::compress;
 use crate::context::Context;
 use crate::fetch::outbound::{self, Forwarding, Purpose};
-use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound};
-use crate::http::{Answer, Content, Refusal, Request, RequestBody, Sink, SinkError};
+use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound, StorePlan};
+use crate::front;
+use crate::http::{Answer, Refusal, Request, RequestBody, Sink, SinkError};
 use crate::listen::Connection;
 use crate::runtime::Runtime;
 use crate::site::{Route, Site};
@@ -37,9 +40,10 @@ use crate::stages::client::{self, Client};
 use crate::stages::collapse::{self, Wanted};
 use crate::stages::deliver::{self, Source};
 use crate::stages::key::{self, Plan};
-use crate::stages::lookup::{Lookup, lookup};
+use crate::stages::lookup::{Lookup, lookup, shared};
 use crate::stages::normalize::{Target, normalize};
 use crate::stages::offload::{Offload, offload};
+use crate::stages::partial;
 use crate::stages::rescue::{Failure, rescue, synthetic};
 use crate::stages::route::route;
 
@@ -69,13 +73,15 @@ pub(crate) async fn refuse(runtime: &Arc<Runtime>, connection: &Arc<Connection>,
 }
 
 /// Sends the answer and accounts for the request.
-async fn finish(context: Context, mut answer: Answer, mut sink: Sink<'_>) {
+async fn finish(mut context: Context, mut answer: Answer, mut sink: Sink<'_>) {
     // Content nobody read would be taken for the next request.
-    if !matches!(context.request.body, RequestBody::Empty) {
+    if context.close || !matches!(context.request.body, RequestBody::Empty) {
         sink.close_after();
     }
     if answer.status != StatusCode::SWITCHING_PROTOCOLS {
-        deliver::tell(&context, &mut answer.fields);
+        deliver::tell_of_itself(&context, &mut answer.fields);
+        front::prepare(&mut context, &answer);
+        deliver::tell_of_now(&context, &mut answer.fields);
     }
     let (status, content_type) = (answer.status, answer.fields.get(http::header::CONTENT_TYPE).cloned());
     let sent = deliver::send(&mut sink, answer, &context.request.method).await;
@@ -132,7 +138,23 @@ async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Fa
     let visit = Visit { site, route, target, client };
     match key::plan(&context.request, &visit.target, &visit.route) {
         Plan::Cache { key, path_query } => cached(context, visit, key, path_query, sink).await,
-        Plan::Pass(reason, detail) => pass(context, visit, reason, detail, sink).await,
+        Plan::Authorized { key, path_query } => {
+            if let Some(variant) =
+                shared(context, &key, &visit.route, || forwarded(context, &visit, Purpose::Fill)).await
+            {
+                context.outcome = CacheOutcome::Hit;
+                return stored(context, &visit, &key, variant).await;
+            }
+            if RequestDirectives::parse(&context.request.fields).only_if_cached {
+                return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into());
+            }
+            let place = Some((key, path_query));
+            pass(context, visit, ForwardReason::Bypass, "authorization", place, sink).await
+        }
+        Plan::Post { key, path_query } => {
+            pass(context, visit, ForwardReason::Method, "method", Some((key, path_query)), sink).await
+        }
+        Plan::Pass(reason, detail) => pass(context, visit, reason, detail, None, sink).await,
     }
 }
 
@@ -162,19 +184,24 @@ async fn offloaded(
     let Some(root) = site.root.as_ref().filter(|_| route.offload) else { return Ok(None) };
     let request = &context.request;
     let alone = route.pool.is_none();
-    match offload(root, &request.method, target.path.as_bytes(), &request.fields, alone).await {
+    // A client that holds a file in a coding of ours names it by our tag; the file itself has another.
+    let restored = request.fields.contains_key(IF_MATCH).then(|| {
+        let mut fields = request.fields.clone();
+        compress::fields::restore_conditions(&mut fields);
+        fields
+    });
+    let fields = restored.as_ref().unwrap_or(&request.fields);
+    match offload(root, &request.method, target.path.as_bytes(), fields, alone).await {
         Offload::NotMine => Ok(None),
         Offload::Refused(status) => Err(Refusal::new(status, "offload-refused")),
-        Offload::Answer(file) => {
+        Offload::Answer(mut file) => {
             context.outcome = CacheOutcome::Offload;
-            let mut fields = file.fields;
-            if let (Some(location), Some(query)) = (fields.get(LOCATION), &target.query)
+            if let (Some(location), Some(query)) = (file.fields.get(LOCATION), &target.query)
                 && let Ok(location) = HeaderValue::try_from(format!("{}?{query}", location.to_str().unwrap_or("/")))
             {
-                fields.insert(LOCATION, location);
+                file.fields.insert(LOCATION, location);
             }
-            let content = Content::File(Box::new(file.body));
-            Ok(Some(Answer { status: file.status, fields, content, length: Some(file.length) }))
+            Ok(Some(deliver::file(context, site, target, file).await))
         }
     }
 }
@@ -183,7 +210,7 @@ async fn offloaded(
 async fn cached(
     context: &mut Context,
     visit: Visit,
-    key: forebay_cache::key::CacheKey,
+    key: CacheKey,
     path_query: String,
     sink: &mut Sink<'_>,
 ) -> Result<Answer, Failure> {
@@ -207,15 +234,30 @@ async fn cached(
         Lookup::Ask { reason, selected, candidates } => (reason, selected, candidates),
     };
     context.forward = Some(reason);
+    let in_parts = reason == ForwardReason::UriMiss && !directives.no_store;
+    let for_part = in_parts && partial::asks_for_part(context);
+    if for_part && let Some(answer) = partial::answer(context, &key, &self::forwarded(context, &visit, Purpose::Fill)) {
+        (context.outcome, context.forward) = (CacheOutcome::Hit, None);
+        return Ok(answer);
+    }
     if directives.only_if_cached {
         return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into());
     }
-    let wanted = wanted(context, &visit, &key, path_query, candidates).ok_or(NO_UPSTREAM)?;
+    let mut wanted = wanted(context, &visit, &key, path_query, candidates).ok_or(NO_UPSTREAM)?;
+    if for_part && !context.lasting().fills.is_in_flight(&key) {
+        return part(context, &visit, wanted, sink).await;
+    }
+    if in_parts && !for_part {
+        wanted.completion = partial::completion(context, &key, &wanted.forwarded);
+    }
+    if wanted.completion.is_some() {
+        context.forward = Some(ForwardReason::Partial);
+    }
     context.outcome = CacheOutcome::Miss;
     context.asked_for_whole = true;
     match collapse::obtain(context, &wanted, &directives, sink).await {
         Ok(arrived) => arrive(context, &visit, &wanted, arrived, sink).await,
-        Err(error) => match selected.filter(|variant| stands_in(context, variant, &directives, error)) {
+        Err(error) => match selected.filter(|variant| stands_in(context, &visit, variant, &directives, error)) {
             Some(variant) => {
                 context.outcome = CacheOutcome::Stale(StaleReason::Error);
                 context.detail = Some(error.reason);
@@ -226,16 +268,40 @@ async fn cached(
     }
 }
 
+/// Asks the origin for a range as the client does, and keeps it.
+async fn part(
+    context: &mut Context,
+    visit: &Visit,
+    mut wanted: Wanted,
+    sink: &mut Sink<'_>,
+) -> Result<Answer, Failure> {
+    context.outcome = CacheOutcome::Miss;
+    if let Some(range) = context.request.fields.get(RANGE) {
+        wanted.forwarded.insert(RANGE, range.clone());
+    }
+    let arrived = collapse::alone(context, &wanted, sink).await?;
+    arrive(context, visit, &wanted, arrived, sink).await
+}
+
 const NO_UPSTREAM: Refusal = Refusal::new(StatusCode::NOT_FOUND, "no-upstream");
 
-fn stands_in(context: &Context, variant: &Variant, directives: &RequestDirectives, error: FetchError) -> bool {
+fn stands_in(
+    context: &Context,
+    visit: &Visit,
+    variant: &Variant,
+    directives: &RequestDirectives,
+    error: FetchError,
+) -> bool {
+    if error.is_disconnection() {
+        return stale_if_disconnected(&variant.response, directives, &visit.route.rules.policy, context.now);
+    }
     error.is_of_upstream() && stale_if_error(&variant.response, directives, context.now)
 }
 
 fn wanted(
     context: &Context,
     visit: &Visit,
-    key: &forebay_cache::key::CacheKey,
+    key: &CacheKey,
     path_query: String,
     candidates: Vec<Variant>,
 ) -> Option<Wanted> {
@@ -247,6 +313,7 @@ fn wanted(
         route: Arc::clone(&visit.route),
         pool: Arc::clone(visit.route.pool.as_ref()?),
         candidates,
+        completion: None,
     })
 }
 
@@ -263,14 +330,10 @@ fn forwarded(context: &Context, visit: &Visit, purpose: Purpose) -> HeaderMap {
 }
 
 /// A stored response answers.
-async fn stored(
-    context: &mut Context,
-    visit: &Visit,
-    key: &forebay_cache::key::CacheKey,
-    variant: Variant,
-) -> Result<Answer, Failure> {
+async fn stored(context: &mut Context, visit: &Visit, key: &CacheKey, variant: Variant) -> Result<Answer, Failure> {
     context.age = Some(variant.response.current_age(context.now));
     context.ttl = Some(variant.response.ttl(context.now));
+    context.preparing = Some(variant.clone()).filter(|_| context.outcome == CacheOutcome::Hit);
     let answer = deliver::represent(context, &visit.site, key, &Source::Stored(variant)).await;
     Ok(answer.unwrap_or_else(|| synthetic(StatusCode::INTERNAL_SERVER_ERROR)))
 }
@@ -283,19 +346,21 @@ async fn arrive(
     arrived: Arrived,
     sink: &mut Sink<'_>,
 ) -> Result<Answer, Failure> {
+    let mut own = HeaderMap::new();
+    match &arrived {
+        Arrived::Freshened(_) => context.outcome = CacheOutcome::Revalidated,
+        Arrived::Stored(_) => (context.outcome, context.forward) = (CacheOutcome::Hit, None),
+        Arrived::Private(_) | Arrived::Flight(..) => {}
+    }
     let source = match arrived {
         Arrived::Private(private) => {
             context.detail = private.reason;
             return Ok(deliver::passed(context, &visit.site, private));
         }
-        Arrived::Freshened(variant) => {
-            if !context.collapsed || context.upstream.is_some() {
-                context.outcome = CacheOutcome::Revalidated;
-            }
-            Source::Stored(variant)
-        }
-        Arrived::Flight(flight) => {
+        Arrived::Freshened(variant) | Arrived::Stored(variant) => Source::Stored(variant),
+        Arrived::Flight(flight, fields) => {
             context.stored = true;
+            own = fields;
             Source::Flight(flight)
         }
     };
@@ -310,8 +375,9 @@ async fn arrive(
     let now = forebay_cache::clock::Clock::now(&context.lasting().clock);
     let age = response.current_age(now);
     context.ttl = Some(response.ttl(now));
-    context.age = Some(age).filter(|age| context.collapsed || age.as_secs() > 0);
-    if let Some(answer) = deliver::represent(context, &visit.site, &wanted.key, &source).await {
+    context.age = Some(age).filter(|age| context.collapsed || context.forward.is_none() || age.as_secs() > 0);
+    if let Some(mut answer) = deliver::represent(context, &visit.site, &wanted.key, &source).await {
+        answer.fields.extend(own);
         return Ok(answer);
     }
     // The flight outgrew the store before this request could board: it goes by itself.
@@ -320,26 +386,51 @@ async fn arrive(
     context.stored = false;
     match collapse::wait(context, job, receiver, sink).await? {
         Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
-        Arrived::Flight(_) | Arrived::Freshened(_) => Err(FetchError::UNEXPECTED.into()),
+        Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
     }
 }
 
-/// A request that does not use the cache.
+/// A request that is not answered from the cache. With `place` (a key, and the path and query it stands for) the response
+/// may be stored all the same.
 async fn pass(
     context: &mut Context,
     visit: Visit,
     reason: ForwardReason,
     detail: &'static str,
+    place: Option<(CacheKey, String)>,
     sink: &mut Sink<'_>,
 ) -> Result<Answer, Failure> {
     context.outcome = CacheOutcome::Pass;
     context.forward = Some(reason);
     context.detail = Some(detail);
     let (interim, receiver) = mpsc::channel(4);
-    let job = pass_job(context, &visit, Purpose::Pass, visit.target.raw.clone(), interim)?;
+    let Some((key, path_query)) = place else {
+        let job = pass_job(context, &visit, Purpose::Pass, visit.target.raw.clone(), interim)?;
+        return match collapse::wait(context, job, receiver, sink).await? {
+            Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
+            Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
+        };
+    };
+    let store = StorePlan {
+        leader: context.lasting().fills.alone(&key),
+        key: key.clone(),
+        url: visit.target.url(),
+        route: Arc::clone(&visit.route),
+        candidates: Vec::new(),
+        of_one: true,
+        completion: None,
+    };
+    let job = Job { store: Some(store), ..pass_job(context, &visit, Purpose::Pass, path_query, interim)? };
     match collapse::wait(context, job, receiver, sink).await? {
         Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
-        Arrived::Flight(_) | Arrived::Freshened(_) => Err(FetchError::UNEXPECTED.into()),
+        Arrived::Flight(flight, own) => {
+            context.stored = true;
+            let answer = deliver::represent(context, &visit.site, &key, &Source::Flight(flight)).await;
+            let mut answer = answer.ok_or(FetchError::UNEXPECTED)?;
+            answer.fields.extend(own);
+            Ok(answer)
+        }
+        Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
     }
 }
 
@@ -353,6 +444,7 @@ fn pass_job(
     let pool = Arc::clone(visit.route.pool.as_ref().ok_or(NO_UPSTREAM)?);
     let fields = forwarded(context, visit, purpose);
     let body = std::mem::replace(&mut context.request.body, RequestBody::Empty);
+    let expects_continue = context.request.continue_wanted.is_some();
     let upgrade = matches!(&body, RequestBody::H1(body) if body.is_tunnel());
     let method = if purpose == Purpose::Fill { Method::GET } else { context.request.method.clone() };
     let target = TargetUri {
@@ -364,7 +456,7 @@ fn pass_job(
     Ok(Job {
         lasting: Arc::clone(context.lasting()),
         pool,
-        outbound: Outbound { method, path_query, fields, body, upgrade },
+        outbound: Outbound { method, path_query, fields, body, upgrade, expects_continue },
         store: None,
         invalidates: Some(Invalidates { target, site: Arc::clone(&visit.site) }),
         interim: Some(interim),

@@ -68,6 +68,9 @@ impl ShutdownSignalWatch for Signals {
             tracing::error!("cannot listen for signals");
             return std::future::pending().await;
         };
+        // Not before: a signal that nobody handles yet would end the process.
+        eprintln!("ready");
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
@@ -77,9 +80,11 @@ impl ShutdownSignalWatch for Signals {
                 _ = reopen.recv() => self.reopen_log().await,
             }
         }
+        // Whoever asks twice does not want to wait.
         tokio::select! {
             () = self.drain() => {}
             _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
         ShutdownSignal::FastShutdown
     }

@@ -66,6 +66,11 @@ impl Apache {
         self.address
     }
 
+    /// Stops it.
+    pub fn end(&mut self) {
+        crate::mariadb::stop(&mut self.child);
+    }
+
     /// Its access log so far.
     #[must_use]
     pub fn log(&self) -> Vec<ApLogLine> {
@@ -82,7 +87,7 @@ impl Apache {
 
 impl Drop for Apache {
     fn drop(&mut self) {
-        crate::mariadb::stop(&mut self.child);
+        self.end();
     }
 }
 

@@ -33,7 +33,7 @@ fn build(directory: &Path) {
     let profile = directory.file_name().and_then(|name| name.to_str()).expect("profile");
     let profile = if profile == "debug" { "dev" } else { profile };
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "forebay", "--profile", profile])
+        .args(["build", "--quiet", "--workspace", "--profile", profile])
         .current_dir(workspace())
         .status()
         .expect("cargo");

@@ -26,8 +26,21 @@ pub struct H2Client {
 /// A request whose response has not been read yet.
 pub struct Pending {
     response: ResponseFuture,
-    /// For what is left of the request's content.
-    pub upload: SendStream<Bytes>,
+    upload: SendStream<Bytes>,
+}
+
+// === impl Pending ===
+
+impl Pending {
+    /// Gives the request up: RST_STREAM with CANCEL.
+    pub fn cancel(mut self) {
+        self.upload.send_reset(h2::Reason::CANCEL);
+    }
+
+    /// Sends a part of the request's content.
+    pub fn send_part(&mut self, content: &'static [u8]) {
+        self.upload.send_data(Bytes::from_static(content), false).expect("send content");
+    }
 }
 
 // === impl H2Client ===

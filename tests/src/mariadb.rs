@@ -72,7 +72,10 @@ impl Drop for MariaDb {
 
 /// Asks a process to end, and waits for it.
 pub(crate) fn stop(child: &mut Child) {
-    if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
+    // Once it has been waited for, its number may be another's.
+    if matches!(child.try_wait(), Ok(None))
+        && let Some(pid) = Pid::from_raw(child.id().cast_signed())
+    {
         let _ = kill_process(pid, Signal::TERM);
     }
     let _ = child.wait();

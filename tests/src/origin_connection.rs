@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::client_h1::split_front;
 use crate::origin::{Request, Shared};
 
 /// The origin's end of a connection.
@@ -64,7 +65,7 @@ impl OriginConnection {
                 return None;
             }
         };
-        let head = self.buffer.drain(..end).collect::<Vec<u8>>();
+        let head = split_front(&mut self.buffer, end);
         let mut fields = [httparse::EMPTY_HEADER; 128];
         let mut parsed = httparse::Request::new(&mut fields);
         parsed.parse(&head).ok()?.is_complete().then_some(())?;
@@ -114,7 +115,7 @@ impl OriginConnection {
                 return None;
             }
         }
-        Some(self.buffer.drain(..length).collect())
+        Some(split_front(&mut self.buffer, length))
     }
 
     fn fill(&mut self) -> usize {

@@ -144,6 +144,12 @@ impl Proxy {
         H2Client::connect(self.https(), HOST)
     }
 
+    /// An HTTP/2 connection to this host.
+    #[must_use]
+    pub fn connect_h2_to(&self, host: &str) -> H2Client {
+        H2Client::connect(self.https(), host)
+    }
+
     /// `GET` on a connection of its own.
     pub fn get(&self, target: &str) -> Answer {
         self.connect().get(target)
@@ -167,11 +173,16 @@ impl Proxy {
 
     // --- looking at it ---
 
+    /// `GET` at the admin listener.
+    #[must_use]
+    pub fn ask_admin(&self, target: &str) -> Answer {
+        Client::connect(self.admin()).request("GET", target, &[("Host", "localhost")])
+    }
+
     /// `/metrics` of the admin listener.
     #[must_use]
     pub fn metrics(&self) -> String {
-        // It answers to its own names alone.
-        Client::connect(self.admin()).request("GET", "/metrics", &[("Host", "localhost")]).text().to_owned()
+        self.ask_admin("/metrics").text().to_owned()
     }
 
     /// Sum of all series of this metric whose labels contain all of `labels` (as `name="value"`).

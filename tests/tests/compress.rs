@@ -172,13 +172,14 @@ fn uncacheable_pages_are_compressed_too() {
 }
 
 #[test]
-fn files_are_compressed_and_codings_kept() {
+fn files_without_precompressed_siblings_are_compressed() {
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("a.css"), PAGE.repeat(200)).unwrap();
     let proxy = Proxy::config().root(root.path()).start();
     for _ in 0..2 {
         let answer = proxy.get_with("/a.css", &[("Accept-Encoding", "gzip")]);
         assert_eq!(answer.decoded(), PAGE.repeat(200).as_bytes());
+        assert_eq!(answer.field("content-encoding"), Some("gzip"), "{answer}");
         assert!(answer.field("vary").is_some(), "{answer}");
     }
 }

@@ -16,7 +16,7 @@ fn page(cache_control: &'static str) -> Origin {
 
 /// The AP server's connection was closed in time, while the client still had most of the page before it.
 fn is_free(origin: &Origin) -> bool {
-    origin.connections()[0].closed.is_some()
+    origin.connections().first().is_some_and(|connection| connection.closed.is_some())
 }
 
 fn worker_was_free_in_time(origin: &Origin) {

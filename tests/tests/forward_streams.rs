@@ -56,6 +56,23 @@ fn upload_cut_by_the_client_is_never_a_whole_request() {
 }
 
 #[test]
+fn h2_upload_that_is_given_up_is_never_a_whole_request() {
+    let origin = Origin::answering(|_| Reply::ok("x"));
+    let proxy = Proxy::before(&origin);
+    let mut client = proxy.connect_h2();
+    for n in 0..20 {
+        let target = format!("/given-up/{n}");
+        client.start("POST", &target, &[], false).cancel();
+        let mut pending = client.start("POST", &target, &[("content-length", "100")], false);
+        pending.send_part(b"some");
+        pending.cancel();
+    }
+    assert_eq!(client.get("/after").status, 200);
+    assert_eventually!(origin.connections().iter().all(|connection| connection.closed.is_some()));
+    assert_eq!(origin.total(), 1, "{:?}", origin.requests());
+}
+
+#[test]
 fn client_that_expects_100_gets_it_before_it_sends() {
     let origin = Origin::answering(|request| Reply::ok(request.body.clone()));
     let proxy = Proxy::before(&origin);

@@ -69,9 +69,18 @@ fn row_22_line_ends_and_nul_in_values_and_names_are_refused() {
 #[test]
 fn row_22_paths_that_would_end_the_request_line_are_refused() {
     let pair = Pair::start();
-    for path in ["/x HTTP/1.1\r\nHost: evil", "/x y", "/x\r\n", "/x#y", "x", "", "/\0", "@127.0.0.1:1/x"] {
+    for path in ["/x HTTP/1.1\r\nHost: evil", "/x y", "/x\r\n", "x", "", "/\0", "@127.0.0.1:1/x"] {
         is_refused(&pair, &but(":path", path), b"");
     }
+}
+
+#[test]
+fn row_22_fragment_is_refused_or_gone_from_key_and_request_alike() {
+    let pair = Pair::start();
+    let mut client = RawH2::connect(pair.proxy.https(), HOST);
+    client.request(1, &but(":path", "/x#/../admin"), b"");
+    client.fate(1);
+    assert!(pair.origin.requests().iter().all(|request| request.target == "/x"), "{:?}", pair.origin.requests());
 }
 
 #[test]
@@ -116,4 +125,14 @@ fn refused_stream_leaves_the_other_streams_alone() {
     client.request(3, &with(&[]), b"");
     assert_eq!(client.fate(3), Fate::Status(200));
     assert_eq!(pair.origin.total(), 1);
+}
+
+/// The fragment is no part of a request target; the h2 crate drops it, so nothing behind us can read it another way.
+#[test]
+fn row_31_fragment_of_an_h2_path_never_reaches_the_origin() {
+    let pair = Pair::start();
+    let mut client = RawH2::connect(pair.proxy.https(), HOST);
+    client.request(1, &but(":path", "/x#/../admin"), b"");
+    let _ = client.fate(1);
+    assert!(pair.origin.requests().iter().all(|request| request.target == "/x"), "{:?}", pair.origin.requests());
 }

@@ -70,7 +70,7 @@ fn tls_1_2_and_1_3_are_spoken() {
 fn tls_1_1_is_refused() {
     let proxy = Proxy::before(&hello());
     // A ClientHello of TLS 1.1 with one suite and nothing else.
-    let mut hello = vec![1, 0, 0, 45, 3, 2];
+    let mut hello = vec![1, 0, 0, 43, 3, 2];
     hello.extend([7; 32]);
     hello.extend([0, 0, 4, 0, 0x2f, 0, 0x35, 1, 0]);
     let mut client = Client::connect(proxy.https());

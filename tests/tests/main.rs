@@ -12,6 +12,7 @@ mod framing_connections;
 mod framing_h2;
 mod framing_requests;
 mod framing_responses;
+mod front;
 
 mod offload_conditions;
 mod offload_files;
@@ -37,7 +38,21 @@ mod cache_preset;
 mod cache_selection;
 mod cache_stale;
 mod cache_storing;
+
+mod conformance_partial;
+mod conformance_sharing;
+
 mod compress;
 
 mod disk_crash;
 mod disk_tier;
+
+mod docs_configs;
+mod docs_references;
+
+mod account_log;
+mod account_metrics;
+mod config_cli;
+mod drain;
+mod soak;
+mod wordpress_farm;

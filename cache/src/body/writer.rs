@@ -8,6 +8,9 @@ use bytes::Bytes;
 use super::{Body, BodyError, End, Retention};
 use crate::store::disk::LargeWriter;
 
+/// Pieces below this go into the page cache from where they are: handing them to another thread would cost more.
+const INLINE: usize = 16 * 1024;
+
 /// The writing end. Dropping it without [`BodyWriter::finish`] aborts the body: readers see an error, never a short
 /// content that looks whole.
 #[derive(Debug)]
@@ -77,17 +80,18 @@ impl BodyWriter {
         self.spill(chunk).await
     }
 
-    /// Writes `chunk` behind the temporary file's run, off the worker thread.
+    /// Writes `chunk` behind the temporary file's run, off the worker thread if it is large.
     async fn spill(&mut self, chunk: Bytes) -> Result<(), BodyError> {
         let length = chunk.len() as u64;
         let place = self.body.window.lock().spill_to(|| self.body.space.file());
         let (file, offset) = place.map_err(|error| spool_error(&error))?;
-        let written = tokio::task::spawn_blocking(move || file.write_all_at(&chunk, offset)).await;
-        match written {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(spool_error(&error)),
-            Err(error) => return Err(BodyError::Spool(Arc::from(error.to_string()))),
-        }
+        let written = if chunk.len() < INLINE {
+            file.write_all_at(&chunk, offset)
+        } else {
+            let task = tokio::task::spawn_blocking(move || file.write_all_at(&chunk, offset));
+            task.await.map_err(std::io::Error::other).flatten()
+        };
+        written.map_err(|error| spool_error(&error))?;
         self.body.window.lock().spilled(length);
         self.body.readable.notify_waiters();
         Ok(())

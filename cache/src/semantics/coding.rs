@@ -60,7 +60,13 @@ pub enum Negotiated {
 /// is malformed is skipped as if absent. Without the field, or with an empty one, the answer is [`Negotiated::Identity`].
 #[must_use]
 pub fn negotiate(request: &HeaderMap, offered: &[Coding]) -> Negotiated {
-    let accepted = Accepted::read(request);
+    negotiate_lines(request.get_all(header::ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes), offered)
+}
+
+/// [`negotiate`] for the values of the field's lines.
+#[must_use]
+pub fn negotiate_lines<'a>(lines: impl IntoIterator<Item = &'a [u8]>, offered: &[Coding]) -> Negotiated {
+    let accepted = Accepted::read(lines);
     let identity = accepted.identity.or(accepted.any);
     let mut best: Option<(Coding, u16)> = None;
     for &coding in offered {
@@ -88,11 +94,11 @@ struct Accepted {
 }
 
 impl Accepted {
-    fn read(request: &HeaderMap) -> Self {
+    fn read<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut accepted = Self::default();
-        for line in request.get_all(header::ACCEPT_ENCODING) {
+        for line in lines {
             // No legal member has a byte outside ASCII: such a line is cut at the comma as well, and its bad members match no name.
-            for member in line.as_bytes().split(|&byte| byte == b',') {
+            for member in line.split(|&byte| byte == b',') {
                 let Some((name, weight)) = std::str::from_utf8(member).ok().and_then(parse_member) else { continue };
                 let slot = match name {
                     "*" => &mut accepted.any,

@@ -27,6 +27,9 @@ pub struct FreshnessPolicy {
     pub stale_while_revalidate: Duration,
     /// `stale-if-error` where the response gives none and has a lifetime above zero. Default zero.
     pub stale_if_error: Duration,
+    /// How long after it became stale a response may be used while the origin cannot be reached at all (RFC 9111 section
+    /// 4.2.4), where it does not limit that by a `stale-if-error` of its own. Default 24 h.
+    pub stale_if_disconnected: Duration,
 }
 
 impl Default for FreshnessPolicy {
@@ -39,6 +42,7 @@ impl Default for FreshnessPolicy {
             max_lifetime: None,
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
+            stale_if_disconnected: Duration::from_secs(24 * 60 * 60),
         }
     }
 }

@@ -51,19 +51,30 @@ pub fn evaluate(method: &Method, request: &HeaderMap, current: &Validators<'_>) 
     if !matched {
         return Precondition::Failed;
     }
-    evaluate_stored(method, request, current)
+    none_match(method, request, current.etag, current.last_modified)
 }
 
 /// Evaluates as a cache does for a stored response: only `If-None-Match` and `If-Modified-Since`. The other two are meant for the
-/// origin server and a cache MUST NOT evaluate them (RFC 9111 section 4.3.2).
+/// origin server and a cache MUST NOT evaluate them (RFC 9111 section 4.3.2). A stored response without `Last-Modified` counts as
+/// modified at its `Date`.
 #[must_use]
-pub fn evaluate_stored(method: &Method, request: &HeaderMap, current: &Validators<'_>) -> Precondition {
+pub fn evaluate_stored(method: &Method, request: &HeaderMap, stored: &Validators<'_>) -> Precondition {
+    none_match(method, request, stored.etag, stored.last_modified.or(stored.date))
+}
+
+/// `If-None-Match` (section 13.1.2), or `If-Modified-Since` where that is missing.
+fn none_match(
+    method: &Method,
+    request: &HeaderMap,
+    etag: Option<EntityTag<'_>>,
+    last_modified: Option<SystemTime>,
+) -> Precondition {
     let safe = matches!(*method, Method::GET | Method::HEAD);
     let matched = match members(request, &header::IF_NONE_MATCH) {
-        Members::Absent if safe => return modified_since(request, current),
+        Members::Absent if safe => return modified_since(request, last_modified),
         Members::Absent => false,
         Members::Any => true,
-        Members::List(mut tags) => current.etag.is_some_and(|etag| tags.any(|tag| tag.weak_eq(&etag))),
+        Members::List(mut tags) => etag.is_some_and(|etag| tags.any(|tag| tag.weak_eq(&etag))),
     };
     match (matched, safe) {
         (false, _) => Precondition::Proceed,
@@ -99,9 +110,9 @@ fn unmodified_since(request: &HeaderMap, current: &Validators<'_>) -> bool {
     }
 }
 
-/// `If-Modified-Since` (section 13.1.3).
-fn modified_since(request: &HeaderMap, current: &Validators<'_>) -> Precondition {
-    match (since(request, &header::IF_MODIFIED_SINCE), current.last_modified.and_then(seconds)) {
+/// `If-Modified-Since` (section 13.1.3) for what was `last_modified` then.
+fn modified_since(request: &HeaderMap, last_modified: Option<SystemTime>) -> Precondition {
+    match (since(request, &header::IF_MODIFIED_SINCE), last_modified.and_then(seconds)) {
         (Some(date), Some(last_modified)) if last_modified <= date => Precondition::NotModified,
         _ => Precondition::Proceed,
     }

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use super::directives::{MaxStale, RequestDirectives};
+use super::directives::{MaxStale, RequestDirectives, ResponseDirectives};
 use super::status::ForwardReason;
+use super::storability::StorePolicy;
 use crate::clock::Timestamp;
 use crate::stored::StoredResponse;
 
@@ -75,6 +76,28 @@ pub fn stale_if_error(stored: &StoredResponse, request: &RequestDirectives, now:
     }
     let window = request.stale_if_error.unwrap_or(metadata.stale_if_error);
     !metadata.forbids_stale && stored.staleness(now) < window
+}
+
+/// Whether `stored`, stale or not, may be used at `now` because the origin cannot be reached: no connection, or none that
+/// brought a response. RFC 9111 section 4.2.4 allows a disconnected cache what it allows no other, without anybody's word;
+/// whatever forbids stale responses forbids this too. An own `stale-if-error` of the response, shorter or longer, is kept
+/// to: its author thought of this very case.
+#[must_use]
+pub fn stale_if_disconnected(
+    stored: &StoredResponse,
+    request: &RequestDirectives,
+    policy: &StorePolicy,
+    now: Timestamp,
+) -> bool {
+    if stale_if_error(stored, request, now) {
+        return true;
+    }
+    let metadata = stored.metadata();
+    if request.no_cache || request.stale_if_error.is_some() || metadata.validate_always || metadata.forbids_stale {
+        return false;
+    }
+    let directives = ResponseDirectives::effective(stored.fields(), &policy.targets);
+    directives.stale_if_error.is_none() && stored.staleness(now) < policy.freshness.stale_if_disconnected
 }
 
 #[cfg(test)]

@@ -118,3 +118,27 @@ fn rfc5861_4_stale_if_error_has_an_end_and_the_requests_own_comes_first() {
     assert!(!error_after(61, control, "no-cache"));
     assert!(!error_after(0, "max-age=60, no-cache", ""));
 }
+
+fn disconnected_after(seconds: i64, response: &str, asked: &str) -> bool {
+    stale_if_disconnected(&stored(response), &request(asked), &StorePolicy::default(), at(seconds))
+}
+
+#[test]
+fn rfc9111_4_2_4_a_disconnected_cache_may_use_a_stale_response_unless_that_is_forbidden() {
+    assert!(disconnected_after(100, "max-age=60", ""));
+    assert!(!error_after(100, "max-age=60", ""), "an error response is not a disconnection");
+    for response in ["must-revalidate", "proxy-revalidate", "s-maxage=60", "no-cache"] {
+        assert!(!disconnected_after(100, &format!("max-age=60, {response}"), ""), "{response}");
+    }
+    assert!(!disconnected_after(100, "max-age=60", "no-cache"));
+    assert!(!disconnected_after(100, "max-age=60", "stale-if-error=30"));
+    assert!(disconnected_after(100, "max-age=60", "stale-if-error=60"));
+}
+
+#[test]
+fn rfc5861_4_an_own_stale_if_error_bounds_what_a_disconnected_cache_uses() {
+    assert!(disconnected_after(89, "max-age=60, stale-if-error=30", ""));
+    assert!(!disconnected_after(90, "max-age=60, stale-if-error=30", ""));
+    assert!(!disconnected_after(60, "max-age=60, stale-if-error=0", ""));
+    assert!(disconnected_after(60 + 86399, "max-age=60", "") && !disconnected_after(60 + 86400, "max-age=60", ""));
+}

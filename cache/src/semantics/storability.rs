@@ -6,6 +6,7 @@ use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::{Method, StatusCode};
 
 use super::age::initial_age;
+use super::directives::ResponseDirectives;
 use super::exchange::Exchange;
 use super::freshness::{FreshnessPolicy, LifetimeSource, freshness, implicit_lifetime, is_heuristically_cacheable};
 use super::invalidation::TargetUri;
@@ -167,6 +168,7 @@ fn method(exchange: &Exchange<'_>, policy: &StorePolicy) -> Option<Reason> {
         Method::GET => true,
         Method::POST => {
             exchange.status == StatusCode::OK
+                && (policy.set_cookie == SetCookie::Rfc || !exchange.response.contains_key(SET_COOKIE))
                 && freshness(exchange, &policy.freshness).source.is_explicit()
                 && TargetUri::parse(exchange.url).is_some_and(|uri| uri.is_content_location_of(exchange.response))
         }
@@ -219,9 +221,17 @@ fn private(exchange: &Exchange<'_>, _: &StorePolicy) -> Option<Reason> {
 
 /// RFC 9111 section 3.5.
 fn authorization(exchange: &Exchange<'_>, _: &StorePolicy) -> Option<Reason> {
-    let directives = &exchange.directives;
-    let shared = directives.public || directives.must_revalidate || directives.s_maxage.is_some();
+    let shared = is_shared_despite_authorization(&exchange.directives);
     (exchange.request.contains_key(AUTHORIZATION) && !shared).then_some(Reason::Authorization)
+}
+
+/// Whether a response says that it is the same for those who authenticate and those who do not (RFC 9111 section 3.5).
+///
+/// Asked of what is stored, too: the RFC would let any stored response answer a request with `Authorization`, but an
+/// origin that does not say so may well answer to it differently.
+#[must_use]
+pub const fn is_shared_despite_authorization(directives: &ResponseDirectives) -> bool {
+    directives.public || directives.must_revalidate || directives.s_maxage.is_some()
 }
 
 /// RFC 9111 section 7.3 leaves it to the origin; the default does not.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
+use super::parts::Parts;
 use super::variants::Variants;
 use crate::key::CacheKey;
 use crate::semantics::coding::Coding;
@@ -21,6 +22,8 @@ const OVERHEAD: u64 = 256;
 #[derive(Debug)]
 pub struct MemoryStore {
     entries: Cache<CacheKey, Arc<Variants>, RandomState>,
+    /// Of keys whose whole response is not stored.
+    parts: Cache<CacheKey, Arc<Parts>, RandomState>,
     max_object: u64,
     evictions: Arc<AtomicU64>,
 }
@@ -37,13 +40,20 @@ pub struct MemoryStats {
 }
 
 impl MemoryStore {
-    /// Holds at most `size` bytes, and no response above `max_object` bytes.
+    /// Holds at most `size` bytes, an eighth of them for parts of responses, and no response above `max_object` bytes.
     #[must_use]
     pub fn new(size: u64, max_object: u64) -> Self {
+        let for_parts = size / 8;
+        let parts = Cache::builder()
+            .max_capacity(for_parts)
+            .weigher(|key: &CacheKey, parts: &Arc<Parts>| {
+                u32::try_from(parts.weight() + key.as_bytes().len() as u64 + OVERHEAD).unwrap_or(u32::MAX)
+            })
+            .build_with_hasher(RandomState::new());
         let evictions = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&evictions);
         let entries = Cache::builder()
-            .max_capacity(size)
+            .max_capacity(size - for_parts)
             .weigher(|key: &CacheKey, variants: &Arc<Variants>| {
                 let bytes = variants.weight() + key.as_bytes().len() as u64 + OVERHEAD;
                 u32::try_from(bytes).unwrap_or(u32::MAX)
@@ -54,7 +64,7 @@ impl MemoryStore {
                 }
             })
             .build_with_hasher(RandomState::new());
-        Self { entries, max_object, evictions }
+        Self { entries, parts, max_object, evictions }
     }
 
     /// Largest content that is stored, bytes.
@@ -69,9 +79,32 @@ impl MemoryStore {
         self.entries.get(key)
     }
 
+    /// The stored responses of the key with these bytes ([`CacheKey::write`]).
+    #[must_use]
+    pub fn get_by_bytes(&self, key: &[u8]) -> Option<Arc<Variants>> {
+        self.entries.get(key)
+    }
+
     /// Stores `response`, in place of the variant it replaces.
     pub fn insert(&self, key: &CacheKey, response: Arc<StoredResponse>) {
+        self.parts.invalidate(key);
         self.change(key, |variants| variants.with(response));
+    }
+
+    /// Parts of the response of `key`.
+    #[must_use]
+    pub fn parts(&self, key: &CacheKey) -> Option<Arc<Parts>> {
+        self.parts.get(key)
+    }
+
+    /// Adds parts of the response of `key` to those that are there, if they fit together.
+    pub fn insert_parts(&self, key: &CacheKey, parts: Parts) {
+        self.parts.entry_by_ref(key).and_upsert_with(|old| {
+            Arc::new(match old {
+                Some(old) => old.into_value().combined(parts),
+                None => parts,
+            })
+        });
     }
 
     /// Replaces `old` by `new`, which a 304 has freshened: the content and its codings stay.
@@ -94,8 +127,9 @@ impl MemoryStore {
         }
     }
 
-    /// Forgets all variants of `key`; whether there were any.
+    /// Forgets all variants of `key`, and parts; whether there were any variants.
     pub fn remove(&self, key: &CacheKey) -> bool {
+        self.parts.invalidate(key);
         self.entries.remove(key).is_some()
     }
 
@@ -103,9 +137,10 @@ impl MemoryStore {
     #[must_use]
     pub fn stats(&self) -> MemoryStats {
         self.entries.run_pending_tasks();
+        self.parts.run_pending_tasks();
         MemoryStats {
-            objects: self.entries.entry_count(),
-            bytes: self.entries.weighted_size(),
+            objects: self.entries.entry_count() + self.parts.entry_count(),
+            bytes: self.entries.weighted_size() + self.parts.weighted_size(),
             evictions: self.evictions.load(Ordering::Relaxed),
         }
     }

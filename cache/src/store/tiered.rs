@@ -11,7 +11,7 @@ use ahash::RandomState;
 use bytes::Bytes;
 
 use super::disk::{DiskStats, DiskStore, LargeWriter};
-use super::{MemoryStats, MemoryStore, Variant, Variants};
+use super::{MemoryStats, MemoryStore, Parts, Variant, Variants};
 use crate::key::CacheKey;
 use crate::semantics::coding::Coding;
 use crate::stored::StoredResponse;
@@ -75,6 +75,29 @@ impl TieredStore {
         self.memory.get(key)
     }
 
+    /// The stored responses in memory of the key with these bytes ([`CacheKey::write`]).
+    #[must_use]
+    pub fn in_memory_by_bytes(&self, key: &[u8]) -> Option<Arc<Variants>> {
+        let held = self.memory.get_by_bytes(key)?;
+        if let Some(disk) = &self.disk
+            && is_noted()
+        {
+            disk.note_use(key);
+        }
+        Some(held)
+    }
+
+    /// Parts of the response of `key`. They are held in memory alone.
+    #[must_use]
+    pub fn parts(&self, key: &CacheKey) -> Option<Arc<Parts>> {
+        self.memory.parts(key)
+    }
+
+    /// Adds parts of the response of `key` to those that are there, if they fit together.
+    pub fn insert_parts(&self, key: &CacheKey, parts: Parts) {
+        self.memory.insert_parts(key, parts);
+    }
+
     /// The stored responses of `key`. The disk is asked when none of those in memory is what `selects` looks for.
     pub async fn get(&self, key: &CacheKey, selects: impl Fn(&Variants) -> bool) -> Option<Found> {
         let held = self.memory.get(key);
@@ -114,13 +137,16 @@ impl TieredStore {
         }
         if response.content().len() as u64 <= self.memory.max_object() {
             self.memory.insert(key, response);
+        } else {
+            // What memory holds is older.
+            self.memory.remove(key);
         }
     }
 
     /// Replaces `old` by `new`, which a 304 has freshened: the content and its codings stay. Returns it as it is stored.
     pub fn freshen(&self, key: &CacheKey, old: &Variant, new: Arc<StoredResponse>) -> Variant {
         self.changed(key);
-        let fresh = Variant { response: Arc::clone(&new), ..old.clone() };
+        let fresh = old.freshened(Arc::clone(&new));
         if let Some(disk) = &self.disk {
             disk.freshen(key, &old.response, Arc::clone(&new), old.large.as_deref());
         }

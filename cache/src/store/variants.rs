@@ -1,6 +1,6 @@
 //! The stored responses of one cache key.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -13,8 +13,39 @@ use crate::stored::StoredResponse;
 /// differently (User-Agent, Cookie) would otherwise fill the store by itself.
 const MOST: usize = 16;
 
-/// Bookkeeping of one variant beyond its response, bytes.
-const OVERHEAD: u64 = 64;
+/// What one variant takes beyond its response: bookkeeping, and the head that is prepared of it, bytes.
+const OVERHEAD: u64 = 640;
+
+/// Heads that were made of a stored response before, to be sent again as they are. What they look like is the proxy's
+/// business.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    /// Without a coding, then by coding.
+    heads: [OnceLock<Bytes>; 4],
+}
+
+impl Prepared {
+    fn slot(&self, coding: Option<Coding>) -> &OnceLock<Bytes> {
+        let [plain, zstd, brotli, gzip] = &self.heads;
+        match coding {
+            None => plain,
+            Some(Coding::Zstd) => zstd,
+            Some(Coding::Brotli) => brotli,
+            Some(Coding::Gzip) => gzip,
+        }
+    }
+
+    /// The head of the response in `coding`, when it was made.
+    #[must_use]
+    pub fn head(&self, coding: Option<Coding>) -> Option<&Bytes> {
+        self.slot(coding).get()
+    }
+
+    /// Keeps a head; the first one stays.
+    pub fn keep(&self, coding: Option<Coding>, head: Bytes) {
+        let _ = self.slot(coding).set(head);
+    }
+}
 
 /// One stored response and its content in other codings.
 #[derive(Debug, Clone)]
@@ -23,21 +54,29 @@ pub struct Variant {
     pub response: Arc<StoredResponse>,
     /// Its content, compressed once and served many times.
     pub coded: Vec<(Coding, Bytes)>,
+    /// Heads made of it.
+    pub prepared: Arc<Prepared>,
     /// Its content, where that is in a file and not in the response.
     pub large: Option<Arc<LargeContent>>,
 }
 
 impl Variant {
-    /// A response with its content, which has not been coded yet.
+    /// A response as it arrived, with its content.
     #[must_use]
     pub fn new(response: Arc<StoredResponse>) -> Self {
-        Self { response, coded: Vec::new(), large: None }
+        Self { response, coded: Vec::new(), prepared: Arc::default(), large: None }
     }
 
     /// A response whose content is in a file.
     #[must_use]
     pub fn in_file(response: Arc<StoredResponse>, content: Arc<LargeContent>) -> Self {
-        Self { response, coded: Vec::new(), large: Some(content) }
+        Self { large: Some(content), ..Self::new(response) }
+    }
+
+    /// The same content with the fields of `response`.
+    #[must_use]
+    pub fn freshened(&self, response: Arc<StoredResponse>) -> Self {
+        Self { coded: self.coded.clone(), large: self.large.clone(), ..Self::new(response) }
     }
 
     /// Bytes of the content as the origin sent it.
@@ -108,7 +147,7 @@ impl Variants {
         let Some(variant) = self.0.iter().find(|variant| Arc::ptr_eq(&variant.response, old)) else {
             return self.with(new);
         };
-        let fresh = Variant { response: new, ..variant.clone() };
+        let fresh = variant.freshened(new);
         let others = self.0.iter().filter(|variant| !Arc::ptr_eq(&variant.response, old)).cloned();
         Self(std::iter::once(fresh).chain(others).collect())
     }

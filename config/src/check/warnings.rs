@@ -46,7 +46,7 @@ fn listeners(config: &Config, found: &mut Vec<String>) {
         && !admin.address.ip().is_loopback()
     {
         found.push(format!(
-            "admin {}: is not a loopback address; whoever can reach it can purge the cache",
+            "admin {}: is not a loopback address; whoever can reach it can read what is served from where",
             admin.address
         ));
     }

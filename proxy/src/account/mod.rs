@@ -42,6 +42,11 @@ impl Account {
         self.log.push(entry);
     }
 
+    /// Whether there is a log that lines go to.
+    pub(crate) fn logs(&self) -> bool {
+        self.log.is_on()
+    }
+
     /// Opens the log file again after it was renamed (SIGUSR1). Lines of requests that finished before the call go to the
     /// old file. May wait for a writer that is behind by a full queue, so not on a worker thread.
     pub(crate) fn reopen_log(&self) {

@@ -85,6 +85,11 @@ impl AccessLog {
         }
     }
 
+    /// Whether lines go anywhere.
+    pub(crate) fn is_on(&self) -> bool {
+        self.queue.is_some()
+    }
+
     /// Opens the file again, after the lines queued so far. If that fails the old file is kept and the error logged.
     pub(crate) fn reopen(&self) {
         if !self.control(Message::Reopen, Instant::now() + REOPEN_LIMIT) && self.queue.is_some() {

@@ -28,12 +28,12 @@ pub(crate) const DEFAULT_CONFIG: &str = "/etc/forebay/forebay.toml";
 struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,
-    /// Check the configuration and exit: `forebay -t -c FILE`, as nginx does.
-    #[arg(short = 't')]
-    test: bool,
+    /// Check a configuration and exit, as nginx -t does.
+    #[arg(short = 't', value_name = "FILE", num_args = 0..=1)]
+    test: Option<Option<PathBuf>>,
     /// As -t, and print the configuration with every default filled in.
-    #[arg(short = 'T')]
-    dump: bool,
+    #[arg(short = 'T', value_name = "FILE", num_args = 0..=1)]
+    dump: Option<Option<PathBuf>>,
     /// The configuration for -t and -T.
     #[arg(short = 'c', value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
@@ -77,6 +77,10 @@ pub(crate) fn main() -> ExitCode {
         Some(Verb::Run(run)) => run::run(run.config.as_deref(), &run.demo),
         Some(Verb::Cache(verb)) => cache::cache(&verb),
         Some(Verb::Check(check)) => check::check(&check.config, check.dump),
-        None => check::check(&cli.config, cli.dump),
+        None => {
+            let dump = cli.dump.is_some();
+            let named = cli.test.flatten().or_else(|| cli.dump.flatten());
+            check::check(&named.unwrap_or(cli.config), dump)
+        }
     }
 }

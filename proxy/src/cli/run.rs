@@ -1,5 +1,6 @@
 //! `forebay run`: configuration, assembly, sockets, then serve until a signal says otherwise.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -67,8 +68,8 @@ fn log_errors(level: &str) {
     let quiet = "pingora_core=warn,h2=warn,rustls=error,hickory=warn";
     let filter = EnvFilter::try_from_env("FOREBAY_LOG").or_else(|_| EnvFilter::try_new(format!("{level},{quiet}")));
     let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let _ = lines.with_ansi(std::io::stderr().is_terminal()).try_init();
 }
 
 /// Everything bound, nothing running.
@@ -135,8 +136,6 @@ fn serve(started: Started, config: Option<PathBuf>) {
     if let Some(listener) = admin {
         server.add_service(operator.service(listener));
     }
-    eprintln!("ready");
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     if !shared.lasting.account.stop(LOG_FLUSH) {
         eprintln!("forebay: the last lines of the access log could not be written");

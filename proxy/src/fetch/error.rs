@@ -19,12 +19,34 @@ impl FetchError {
     pub(crate) const FRAMING: Self = Self::bad_gateway("upstream-framing");
     pub(crate) const UNEXPECTED: Self = Self::bad_gateway("upstream-response-unexpected");
 
+    /// Nginx calls it 499; nobody is there to read it.
+    pub(crate) const CLIENT_LEFT: Self = Self::new(StatusCode::BAD_REQUEST, "client-left");
+
     pub(crate) const fn new(status: StatusCode, reason: &'static str) -> Self {
         Self { status, reason }
     }
 
     pub(crate) const fn bad_gateway(reason: &'static str) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, reason)
+    }
+
+    /// Whether no response came at all: the cache is disconnected from the origin (RFC 9111 section 4.2.4).
+    pub(crate) fn is_disconnection(self) -> bool {
+        const REASONS: [&str; 7] = [
+            "no-upstream-server",
+            "upstream-closed",
+            "upstream-connect-timeout",
+            "upstream-read-timeout",
+            "upstream-refused",
+            "upstream-unreachable",
+            "upstream-write-timeout",
+        ];
+        REASONS.contains(&self.reason)
+    }
+
+    /// Whether the connection ended before there was a response.
+    pub(crate) fn is_closed(self) -> bool {
+        self.reason == "upstream-closed"
     }
 
     /// Whether the upstream is at fault, so that a stale response may stand in (RFC 5861 section 4).

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use forebay_cache::clock::Clock as _;
-use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::protocols::http::client::HttpSession;
@@ -21,6 +21,9 @@ use crate::upstream::{Pool, Server};
 /// Longest silence of a tunnel (HAProxy: `timeout tunnel 1h`).
 const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
 
+/// How long a server is waited for that was asked whether it wants the content; old ones never say.
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+
 /// How long a kept connection to an AP server may idle; below Apache's KeepAliveTimeout of 5 s.
 const IDLE: Duration = Duration::from_secs(4);
 
@@ -34,6 +37,8 @@ pub(crate) struct Outbound {
     pub(crate) body: RequestBody,
     /// Whether a WebSocket is asked for.
     pub(crate) upgrade: bool,
+    /// Whether the client waits for `100 Continue`: so do we, for the server's (RFC 9110 section 10.1.1).
+    pub(crate) expects_continue: bool,
 }
 
 /// What came from the upstream.
@@ -54,13 +59,17 @@ pub(super) struct Exchange {
     body: RequestBody,
     /// Request content is still being sent.
     sending: bool,
+    /// Until when the server is given the chance to say whether it wants the content.
+    undecided: Option<tokio::time::Instant>,
     ended: bool,
+    /// The connection had been used before: that it is closed may just mean that it had idled too long.
+    pub(super) reused: bool,
     pub(super) started: Instant,
 }
 
 impl Outbound {
     /// Sending it twice does no harm, and nothing of its content is gone.
-    fn is_repeatable(&self) -> bool {
+    pub(super) fn is_repeatable(&self) -> bool {
         matches!(self.body, RequestBody::Empty) && matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
 
@@ -77,6 +86,9 @@ impl Outbound {
             head.insert_header(UPGRADE, "websocket").map_err(|_| malformed)?;
         } else if !pool.keepalive {
             head.insert_header(CONNECTION, "close").map_err(|_| malformed)?;
+        }
+        if self.expects_continue {
+            head.insert_header(EXPECT, "100-continue").map_err(|_| malformed)?;
         }
         match self.body.length() {
             Some(0) => {}
@@ -99,11 +111,11 @@ pub(super) async fn connect(lasting: &Lasting, pool: &Pool, outbound: Outbound) 
     let head = outbound.head(pool)?;
     let mut failure = FetchError::NO_SERVER;
     let repeatable = outbound.is_repeatable();
-    let Outbound { body, .. } = outbound;
+    let Outbound { body, expects_continue, .. } = outbound;
     for server in pool.candidates(lasting.clock.now()) {
         let started = Instant::now();
-        let session = match lasting.connector.get_http_session(&server.peer).await {
-            Ok((HttpSession::H1(session), _)) => session,
+        let (session, reused) = match lasting.connector.get_http_session(&server.peer).await {
+            Ok((HttpSession::H1(session), reused)) => (session, reused),
             Ok(_) => return Err(FetchError::UNEXPECTED),
             Err(error) => {
                 server.connect_failed(lasting.clock.now());
@@ -124,23 +136,43 @@ pub(super) async fn connect(lasting: &Lasting, pool: &Pool, outbound: Outbound) 
             }
             return Err(failure);
         }
-        let sending = !body.is_empty();
-        return Ok(Exchange { session, server: Arc::clone(server), body, sending, ended: false, started });
+        let undecided = expects_continue.then(|| tokio::time::Instant::now() + CONTINUE_WAIT);
+        let sending = !body.is_empty() && undecided.is_none();
+        return Ok(Exchange {
+            session,
+            server: Arc::clone(server),
+            body,
+            sending,
+            undecided,
+            ended: false,
+            reused,
+            started,
+        });
     }
     Err(failure)
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    if let Some(deadline) = deadline {
+        tokio::time::sleep_until(deadline).await;
+    }
 }
 
 impl Exchange {
     /// The next thing the upstream says; request content is sent on meanwhile. Safe to drop before it is ready.
     pub(super) async fn event(&mut self) -> Result<Event, FetchError> {
         loop {
-            let Self { session, body, sending, .. } = self;
+            let Self { session, body, sending, undecided, .. } = self;
             tokio::select! {
                 task = session.read_response_task() => {
                     let task = task.map_err(|error| FetchError::from(&*error))?;
                     if let Some(event) = self.understand(task)? {
                         return Ok(event);
                     }
+                }
+                () = sleep_until(*undecided), if undecided.is_some() => {
+                    *undecided = None;
+                    *sending = true;
                 }
                 chunk = body.next(), if *sending => {
                     let written = match chunk? {
@@ -167,8 +199,12 @@ impl Exchange {
                 if status == StatusCode::SWITCHING_PROTOCOLS {
                     self.open_tunnel()?;
                 } else if status.is_informational() {
+                    if status == StatusCode::CONTINUE && self.undecided.take().is_some() {
+                        self.sending = true;
+                    }
                     return Ok(Some(Event::Interim(status, fields)));
                 }
+                self.undecided = None;
                 self.ended = ends;
                 Event::Head(status, fields, !ends)
             }
@@ -211,8 +247,7 @@ impl Exchange {
         if pool.keepalive && self.ended && !self.sending {
             self.session.respect_keepalive();
             lasting.connector.release_http_session(HttpSession::H1(*self.session), &self.server.peer, Some(IDLE)).await;
-        } else {
-            self.session.shutdown().await;
         }
+        // Otherwise the connection is closed as it is dropped.
     }
 }

@@ -3,9 +3,11 @@
 mod error;
 mod forward;
 pub(crate) mod outbound;
+mod partial;
 mod receive;
 mod run;
 
 pub(crate) use error::FetchError;
 pub(crate) use forward::Outbound;
+pub(crate) use partial::Completion;
 pub(crate) use run::{Arrived, Invalidates, Job, Private, StorePlan, run};

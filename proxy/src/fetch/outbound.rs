@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use forebay_cache::semantics::hop_by_hop;
 use http::header::{
-    ACCEPT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, IF_RANGE, RANGE, TE, VIA,
+    ACCEPT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, IF_RANGE, RANGE, TE, TRAILER, VIA,
 };
 use http::{HeaderMap, HeaderValue, Version};
 
@@ -71,7 +71,8 @@ pub(crate) struct Forwarding<'a> {
 pub(crate) fn fields(request: &Forwarding<'_>, site: &Site, route: &Route, purpose: Purpose) -> HeaderMap {
     let mut fields = request.fields.clone();
     hop_by_hop::strip(&mut fields);
-    for name in [HOST, EXPECT, TE, CONTENT_LENGTH] {
+    // Trailer sections are not forwarded, so none is announced.
+    for name in [HOST, EXPECT, TE, TRAILER, CONTENT_LENGTH] {
         fields.remove(name);
     }
     let chain = if request.client.trusted { joined(request.fields, &X_FORWARDED_FOR) } else { None };

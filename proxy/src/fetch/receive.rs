@@ -6,8 +6,9 @@ use super::FetchError;
 ///
 /// # Errors
 ///
-/// For both Content-Length and Transfer-Encoding, and for a transfer coding other than `chunked`: a response whose end
-/// two readers could see at different places is not passed on and not stored.
+/// For both Content-Length and Transfer-Encoding, for several codings, for one that would have to be decoded and for what
+/// merely looks like `chunked`: a response whose end two readers could see at different places is not passed on and not
+/// stored. One unknown word (applications write `binary`) is no coding of anything: such content ends with the connection.
 pub(super) fn check_framing(raw: &[u8]) -> Result<(), FetchError> {
     let (mut lengths, mut codings) = (0, 0);
     for line in raw.split(|byte| *byte == b'\n').skip(1) {
@@ -18,13 +19,23 @@ pub(super) fn check_framing(raw: &[u8]) -> Result<(), FetchError> {
             lengths += 1;
         } else if name.trim_ascii().eq_ignore_ascii_case(b"transfer-encoding") {
             codings += 1;
-            if !value.eq_ignore_ascii_case(b"chunked") {
+            if !value.eq_ignore_ascii_case(b"chunked") && !is_unknown_word(value) {
                 return Err(FetchError::FRAMING);
             }
         }
     }
     let sound = matches!((lengths, codings), (0 | 1, 0) | (0, 1));
     if sound { Ok(()) } else { Err(FetchError::FRAMING) }
+}
+
+/// A single token that is no registered transfer coding and has nothing of `chunked` in it.
+fn is_unknown_word(value: &[u8]) -> bool {
+    const CODINGS: [&[u8]; 6] = [b"compress", b"deflate", b"gzip", b"trailers", b"x-compress", b"x-gzip"];
+    let word = value.to_ascii_lowercase();
+    !word.is_empty()
+        && word.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && !CODINGS.contains(&word.as_slice())
+        && memchr::memmem::find(&word, b"chunk").is_none()
 }
 
 #[cfg(test)]
@@ -42,6 +53,12 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", false),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", false),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding : xchunked\r\n\r\n", false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: binary, x\r\n\r\n", false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\r\n", false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: binary\r\nContent-Length: 5\r\n\r\n", false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: binary\r\nTransfer-Encoding: chunked\r\n\r\n", false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: binary\r\n\r\n", true),
         ] {
             assert_eq!(check_framing(head.as_bytes()).is_ok(), sound, "{head:?}");
         }

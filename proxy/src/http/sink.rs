@@ -97,6 +97,14 @@ impl Sink<'_> {
         }
     }
 
+    /// Waits until the client has left.
+    pub(crate) async fn gone(&mut self) {
+        match self {
+            Self::H1(writer) => writer.gone().await,
+            Self::H2(writer) => writer.gone().await,
+        }
+    }
+
     /// The connection must not be used for another request; said in the head if that is not out yet.
     pub(crate) fn close_after(&mut self) {
         if let Self::H1(writer) = self {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use forebay_config::model::Listen;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
@@ -19,6 +20,9 @@ use crate::runtime::Shared;
 
 /// How long accepting rests when the process is out of descriptors or memory.
 const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// How long a client may take to read the alert of a failed handshake.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A bound socket. Once every clone of it is gone the kernel refuses connections.
 #[derive(Debug)]
@@ -68,18 +72,18 @@ pub(super) async fn run(shared: Arc<Shared>, listener: Listener, mut drain: watc
         Err(error) => return tracing::error!(%address, %error, "cannot accept connections"),
     };
     while !*drain.borrow() {
-        // Beyond the cap nothing is accepted: the kernel holds connections back, and nobody is turned away half served.
-        let permit = tokio::select! {
-            permit = Arc::clone(&shared.connections).acquire_owned() => permit,
-            _ = drain.changed() => continue,
-        };
-        let Ok(permit) = permit else { return };
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
             _ = drain.changed() => continue,
         };
         match accepted {
             Ok((stream, peer)) => {
+                // At the cap this one waits here and the others in the kernel's queue: nobody is turned away.
+                let permit = tokio::select! {
+                    permit = Arc::clone(&shared.connections).acquire_owned() => permit,
+                    _ = drain.changed() => continue,
+                };
+                let Ok(permit) = permit else { return };
                 let (shared, settings, drain) = (Arc::clone(&shared), Arc::clone(&settings), drain.clone());
                 tokio::spawn(connection(shared, settings, stream, peer, permit, drain));
             }
@@ -90,6 +94,14 @@ pub(super) async fn run(shared: Arc<Shared>, listener: Listener, mut drain: watc
             }
         }
     }
+}
+
+/// Lets the alert of a failed handshake arrive: closing with bytes unread would reset the connection before it does.
+async fn linger(mut socket: TcpStream) {
+    let _ = socket.shutdown().await;
+    let mut discarded = [0; 1024];
+    let read = async { while socket.read(&mut discarded).await.is_ok_and(|read| read > 0) {} };
+    let _ = timeout(LINGER, read).await;
 }
 
 /// Errors that concern one connection, not the listener (accept(2)).
@@ -126,11 +138,13 @@ async fn connection(
         let connection = Arc::new(Connection { client, tls: None });
         return h1::serve(&shared, &connection, Stream::Plain(socket), BytesMut::new(), drain).await;
     };
-    let stream = match timeout(within, TlsAcceptor::from(Arc::clone(tls)).accept(socket)).await {
+    let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(socket).into_fallible();
+    let stream = match timeout(within, handshake).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
+        Ok(Err((error, socket))) => {
             metrics.tls_handshake_errors.inc();
-            return tracing::debug!(%client, %error, "TLS handshake failed");
+            tracing::debug!(%client, %error, "TLS handshake failed");
+            return linger(socket).await;
         }
         Err(_) => return metrics.tls_handshake_errors.inc(),
     };

@@ -15,6 +15,9 @@ use tokio::sync::watch;
 use super::accept::{self, Listener};
 use crate::runtime::Shared;
 
+/// Threads a worker may have for what blocks (cold files, spool files, compression). Each costs a stack and a heap.
+const BLOCKING_THREADS: usize = 16;
+
 /// All public listeners.
 pub(crate) struct Edge {
     pub(crate) shared: Arc<Shared>,
@@ -73,7 +76,8 @@ fn worker(
     drain: &watch::Receiver<bool>,
     mut stopped: watch::Receiver<()>,
 ) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = match builder.enable_all().max_blocking_threads(BLOCKING_THREADS).build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "cannot start a worker runtime"),
     };

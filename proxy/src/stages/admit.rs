@@ -1,7 +1,7 @@
 //! Admit: what is not a well-formed request to this proxy ends here, before anything is looked up or forwarded.
 
 use forebay_config::model::Limits;
-use http::header::HOST;
+use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, Method, StatusCode, Version};
 
 use crate::http::{Refusal, Request};
@@ -24,9 +24,10 @@ pub(crate) enum Form<'a> {
 /// 400 for a malformed target and for anything but exactly one Host, 405 for CONNECT and TRACE, 414 and 431 for what is
 /// too large (HTTP/2 heads come here unmeasured), 413 for content that is declared too large.
 pub(crate) fn admit<'a>(request: &'a Request, limits: &Limits) -> Result<Form<'a>, Refusal> {
-    if matches!(request.method, Method::CONNECT | Method::TRACE) {
+    if matches!(request.method, Method::CONNECT | Method::TRACE) || PURGES.contains(&request.method.as_str()) {
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"));
     }
+    check_length(&request.fields)?;
     if request.target.len() > limits.target_size {
         return Err(Refusal::new(StatusCode::URI_TOO_LONG, "target-size"));
     }
@@ -38,6 +39,18 @@ pub(crate) fn admit<'a>(request: &'a Request, limits: &Limits) -> Result<Form<'a
     }
     let host = host(&request.fields, request.version)?;
     form(&request.method, &request.target, host)
+}
+
+/// Methods by which caches are purged: never passed on, for an AP server would not know what to do with them, and a
+/// cache behind us must not be purged by strangers.
+const PURGES: [&str; 7] = ["PURGE", "PURGEALL", "PURGETAG", "URLPURGE", "BAN", "BANALL", "BANDIR"];
+
+/// RFC 9110 section 8.6: one length or none. HTTP/1 has seen to it already; an HTTP/2 head comes here as it is.
+fn check_length(fields: &HeaderMap) -> Result<(), Refusal> {
+    let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else { return Ok(()) };
+    let decimal = !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit);
+    if decimal && lengths.next().is_none() { Ok(()) } else { Err(Refusal::bad("content-length")) }
 }
 
 /// RFC 9112 section 3.2: exactly one Host, unless the request is of HTTP/1.0.

@@ -7,12 +7,12 @@ use std::time::Duration;
 use forebay_cache::fill::{Flight, Joined, Leader, Verdict};
 use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::RequestDirectives;
-use forebay_cache::store::{TieredStore, Variant};
+use forebay_cache::store::Variant;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::context::Context;
-use crate::fetch::{self, Arrived, FetchError, Job, Outbound, StorePlan};
+use crate::fetch::{self, Arrived, Completion, FetchError, Job, Outbound, StorePlan};
 use crate::http::{RequestBody, Sink};
 use crate::site::Route;
 use crate::upstream::Pool;
@@ -35,6 +35,8 @@ pub(crate) struct Wanted {
     pub(crate) route: Arc<Route>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) candidates: Vec<Variant>,
+    /// Parts are stored, and this is missing.
+    pub(crate) completion: Option<Completion>,
 }
 
 /// Gets a response for `wanted` from a fill in flight or a new one.
@@ -48,22 +50,24 @@ pub(crate) async fn obtain(
     // What is known not to be shared is fetched for each by itself, and stored should that have changed. A request that
     // forbids storing must not lead others.
     if directives.no_store || lasting.not_shared.contains_key(&wanted.key) {
-        return lead(context, wanted, lasting.fills.alone(), sink).await;
+        return lead(context, wanted, lasting.fills.alone(&wanted.key), sink).await;
     }
     let mut variance = Vec::new();
     for _ in 0..ROUNDS {
         // Only a fill that ended a moment ago can have stored something that a look-up just missed.
-        let stored = || newer(&lasting.store, wanted, context);
+        let stored = || newer(wanted, context);
         let fill = match lasting.fills.join(&wanted.key, &variance, stored) {
-            Err(stored) => return Ok(Arrived::Freshened(stored)),
+            Err(stored) => return Ok(Arrived::Stored(stored)),
             Ok(Joined::Lead(leader)) => return lead(context, wanted, leader, sink).await,
             Ok(Joined::Follow(fill)) => fill,
         };
         context.collapsed = true;
+        lasting.metrics.coalesced.inc();
         let Ok(verdict) = tokio::time::timeout(PATIENCE, fill.verdict()).await else { break };
         match verdict {
+            Verdict::Streaming(flight) if lasting.groups.is_invalidated(&wanted.key, &flight.response) => break,
             Verdict::Streaming(flight) if flight.response.variance().matches(&wanted.forwarded) => {
-                return Ok(Arrived::Flight(flight));
+                return Ok(Arrived::Flight(flight, HeaderMap::new()));
             }
             Verdict::Freshened(stored) if stored.response.variance().matches(&wanted.forwarded) => {
                 return Ok(Arrived::Freshened(stored));
@@ -75,7 +79,7 @@ pub(crate) async fn obtain(
         }
     }
     context.collapsed = false;
-    lead(context, wanted, lasting.fills.alone(), sink).await
+    lead(context, wanted, lasting.fills.alone(&wanted.key), sink).await
 }
 
 fn other_variant(flight: &Flight, wanted: &Wanted) -> Vec<u8> {
@@ -83,12 +87,15 @@ fn other_variant(flight: &Flight, wanted: &Wanted) -> Vec<u8> {
 }
 
 /// A fresh response stored since the look-up: not one that the look-up saw.
-fn newer(store: &TieredStore, wanted: &Wanted, context: &Context) -> Option<Variant> {
-    let variants = store.in_memory(&wanted.key)?;
+fn newer(wanted: &Wanted, context: &Context) -> Option<Variant> {
+    let lasting = context.lasting();
+    let variants = lasting.store.in_memory(&wanted.key)?;
     let variant = variants.select(&wanted.forwarded)?;
     let response = &variant.response;
     let seen = wanted.candidates.iter().any(|candidate| Arc::ptr_eq(&candidate.response, response));
-    let usable = response.is_fresh(context.now) && !response.metadata().validate_always;
+    let usable = response.is_fresh(context.now)
+        && !response.metadata().validate_always
+        && !lasting.groups.is_invalidated(&wanted.key, response);
     (!seen && usable).then(|| variant.clone())
 }
 
@@ -104,12 +111,23 @@ async fn lead(
     wait(context, job, receiver, sink).await
 }
 
+/// Gets a response for `wanted` that is for one client: it says nothing about others.
+pub(crate) async fn alone(context: &mut Context, wanted: &Wanted, sink: &mut Sink<'_>) -> Result<Arrived, FetchError> {
+    let (interim, receiver) = mpsc::channel(4);
+    let leader = context.lasting().fills.alone(&wanted.key);
+    let mut job = job(context, wanted, leader, Some(interim));
+    if let Some(plan) = &mut job.store {
+        plan.of_one = true;
+    }
+    wait(context, job, receiver, sink).await
+}
+
 /// Starts a fill that nobody waits for, unless one is in flight: the background half of stale-while-revalidate.
 pub(crate) fn refresh(context: &Context, wanted: &Wanted) {
-    let joined = context.lasting().fills.join(&wanted.key, b"", || newer(&context.lasting().store, wanted, context));
+    let joined = context.lasting().fills.join(&wanted.key, b"", || newer(wanted, context));
     if let Ok(Joined::Lead(leader)) = joined {
         let (answer, _) = oneshot::channel();
-        tokio::spawn(fetch::run(job(context, wanted, leader, None), answer));
+        tokio::spawn(Box::pin(fetch::run(job(context, wanted, leader, None), answer)));
     }
 }
 
@@ -129,6 +147,7 @@ fn job(
             fields: wanted.forwarded.clone(),
             body: RequestBody::Empty,
             upgrade: false,
+            expects_continue: false,
         },
         store: Some(StorePlan {
             key: wanted.key.clone(),
@@ -136,13 +155,16 @@ fn job(
             route: Arc::clone(&wanted.route),
             leader,
             candidates: wanted.candidates.clone(),
+            of_one: false,
+            completion: wanted.completion.clone(),
         }),
         invalidates: None,
         interim,
     }
 }
 
-/// Runs `job` beside this request and waits for its head, passing interim responses and `100 Continue` on meanwhile.
+/// Runs `job` beside this request and waits for its head, passing interim responses and `100 Continue` on meanwhile. A
+/// pass ends when its client leaves; a fill goes on, for the next one.
 pub(crate) async fn wait(
     context: &mut Context,
     job: Job,
@@ -150,7 +172,9 @@ pub(crate) async fn wait(
     sink: &mut Sink<'_>,
 ) -> Result<Arrived, FetchError> {
     let (answer, mut arrived) = oneshot::channel();
-    tokio::spawn(fetch::run(job, answer));
+    let is_pass = job.store.as_ref().is_none_or(|plan| plan.of_one);
+    // Boxed: a task's future is moved about while it is spawned, and this one is large.
+    tokio::spawn(Box::pin(fetch::run(job, answer)));
     let mut continue_wanted = context.request.continue_wanted.take();
     loop {
         tokio::select! {
@@ -164,6 +188,7 @@ pub(crate) async fn wait(
                     let _ = sink.informational(StatusCode::CONTINUE, &HeaderMap::new()).await;
                 }
             }
+            () = sink.gone(), if is_pass => return Err(FetchError::CLIENT_LEFT),
             arrived = &mut arrived => {
                 let Ok((result, report)) = arrived else { return Err(FetchError::UNEXPECTED) };
                 context.upstream = report;

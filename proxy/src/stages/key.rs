@@ -16,6 +16,11 @@ use crate::site::{Route, Rules, Site};
 pub(crate) enum Plan {
     /// It uses the cache, under this key; a fill asks the AP server for exactly what the key stands for.
     Cache { key: CacheKey, path_query: String },
+    /// As `Cache`, but the request carries credentials: only what is meant for everybody may answer it, and its response
+    /// is shared only if it says so (RFC 9111 section 3.5).
+    Authorized { key: CacheKey, path_query: String },
+    /// It is passed on; the response may be what a later GET of the same URI gets (RFC 9110 section 9.3.3).
+    Post { key: CacheKey, path_query: String },
     /// It is passed on, for this reason and in these words.
     Pass(ForwardReason, &'static str),
 }
@@ -31,7 +36,11 @@ pub(crate) fn plan(request: &Request, target: &Target, route: &Route) -> Plan {
         Some(query) => format!("{}?{query}", target.path),
         None => target.path.clone(),
     };
-    Plan::Cache { key, path_query }
+    match request.method {
+        Method::POST => Plan::Post { key, path_query },
+        _ if request.fields.contains_key(AUTHORIZATION) => Plan::Authorized { key, path_query },
+        _ => Plan::Cache { key, path_query },
+    }
 }
 
 /// The key of a URI found in a response, under the rules of its site.
@@ -55,7 +64,10 @@ fn shape(query: &str, rules: &Rules) -> Option<String> {
 
 fn objection(request: &Request, target: &Target, rules: &Rules) -> Option<(ForwardReason, &'static str)> {
     let bypass = |detail| Some((ForwardReason::Bypass, detail));
-    if !matches!(request.method, Method::GET | Method::HEAD) {
+    let post = request.method == Method::POST;
+    if !matches!(request.method, Method::GET | Method::HEAD | Method::POST)
+        || post && [AUTHORIZATION, COOKIE, UPGRADE].iter().any(|name| request.fields.contains_key(name))
+    {
         return Some((ForwardReason::Method, "method"));
     }
     if !rules.enabled {
@@ -65,10 +77,10 @@ fn objection(request: &Request, target: &Target, rules: &Rules) -> Option<(Forwa
         return bypass("upgrade");
     }
     // Content of a GET is not in the key and could shape the answer (a "fat GET").
-    if !request.body.is_empty() {
+    if !post && !request.body.is_empty() {
         return bypass("request-content");
     }
-    if request.fields.contains_key(AUTHORIZATION) {
+    if request.fields.contains_key(AUTHORIZATION) && request.fields.contains_key(COOKIE) {
         return bypass("authorization");
     }
     if rules.bypass_paths.iter().any(|rule| rule.matches(&target.path)) {
@@ -87,12 +99,16 @@ fn has_cookie(request: &Request, names: &ParamMatcher) -> bool {
     if names.is_empty() {
         return false;
     }
-    let lines = request.fields.get_all(COOKIE).iter();
-    let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs.any(|pair| {
-        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-        names.matches(name)
-    })
+    request.fields.get_all(COOKIE).iter().any(|line| names_cookie(line.as_bytes(), names))
+}
+
+/// Whether a `Cookie` line names one of `names`.
+pub(crate) fn names_cookie(line: &[u8], names: &ParamMatcher) -> bool {
+    !names.is_empty()
+        && line.split(|byte| *byte == b';').any(|pair| {
+            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+            names.matches(name)
+        })
 }
 
 fn has_param(query: &str, rules: &Rules) -> bool {

@@ -3,12 +3,15 @@
 use std::sync::OnceLock;
 
 use forebay_cache::key::CacheKey;
-use forebay_cache::semantics::{ForwardReason, RequestDirectives, Reuse, reuse};
+use forebay_cache::semantics::{
+    ForwardReason, RequestDirectives, ResponseDirectives, Reuse, is_shared_despite_authorization, reuse,
+};
 use forebay_cache::store::{Found, Tier, Variant, Variants};
 use http::HeaderMap;
 
 use crate::account::entry::StaleReason;
 use crate::context::Context;
+use crate::site::Route;
 
 /// What the store says to a request.
 pub(crate) enum Lookup {
@@ -40,6 +43,10 @@ pub(crate) async fn lookup(
         let candidates = variants.iter().cloned().collect();
         return Lookup::Ask { reason: ForwardReason::VaryMiss, selected: None, candidates };
     };
+    if context.lasting().groups.is_invalidated(key, &variant.response) {
+        count(context, None);
+        return Lookup::Ask { reason: ForwardReason::UriMiss, selected: None, candidates: Vec::new() };
+    }
     count(context, Some(tier));
     match reuse(&variant.response, directives, context.now) {
         Reuse::Fresh => Lookup::Usable(variant),
@@ -50,6 +57,19 @@ pub(crate) async fn lookup(
             Lookup::Ask { reason, selected: Some(variant), candidates }
         }
     }
+}
+
+/// A fresh response of `key` that says it is meant for those who authenticate, too.
+pub(crate) async fn shared(
+    context: &Context,
+    key: &CacheKey,
+    route: &Route,
+    forwarded: impl Fn() -> HeaderMap + Sync,
+) -> Option<Variant> {
+    let directives = RequestDirectives::parse(&context.request.fields);
+    let Lookup::Usable(variant) = lookup(context, key, &directives, forwarded).await else { return None };
+    let said = ResponseDirectives::effective(variant.response.fields(), &route.rules.policy.targets);
+    is_shared_despite_authorization(&said).then_some(variant)
 }
 
 /// Most responses do not vary: then the forwarded fields need not be made.

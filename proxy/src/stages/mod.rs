@@ -8,5 +8,6 @@ pub(crate) mod key;
 pub(crate) mod lookup;
 pub(crate) mod normalize;
 pub(crate) mod offload;
+pub(crate) mod partial;
 pub(crate) mod rescue;
 pub(crate) mod route;

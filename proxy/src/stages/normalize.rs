@@ -45,6 +45,7 @@ impl Target {
 /// 400 for what is ambiguous or not a URI.
 pub(crate) fn normalize(form: &Form<'_>, scheme: &'static str) -> Result<Target, Refusal> {
     let (authority, path_query): (&[u8], &[u8]) = match form {
+        Form::Origin { authority: Some(b""), .. } => return Err(Refusal::bad("host")),
         Form::Origin { authority, path_query } => (authority.unwrap_or_default(), path_query),
         // The scheme a client writes is its own opinion; the connection says how it came.
         Form::Absolute { authority, path_query, .. } => (authority, path_query),

@@ -33,7 +33,12 @@ impl From<FetchError> for Failure {
 /// The response to a failure.
 pub(crate) fn rescue(context: &mut Context, failure: Failure) -> Answer {
     let (status, reason) = match failure {
-        Failure::Refused(refusal) => (refusal.status, refusal.reason),
+        Failure::Refused(refusal) => {
+            // Who sends what is not understood may have meant the next bytes in another way, too.
+            let understood = matches!(refusal.status, StatusCode::NOT_FOUND | StatusCode::GATEWAY_TIMEOUT);
+            context.close |= !understood;
+            (refusal.status, refusal.reason)
+        }
         Failure::Fetch(error) => (error.status, error.reason),
     };
     context.outcome = CacheOutcome::Error;

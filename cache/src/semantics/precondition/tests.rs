@@ -221,3 +221,13 @@ fn malformed_members_do_not_hide_the_others() {
     assert_eq!(get(&[("if-none-match", "junk, \"a\"")]), NotModified);
     assert_eq!(get(&[("if-none-match", "\"a\" junk")]), Proceed);
 }
+
+#[test]
+fn rfc9111_4_3_2_a_stored_response_without_last_modified_counts_as_modified_at_its_date() {
+    let stored = Validators { etag: None, last_modified: None, date: Some(at(MODIFIED)) };
+    let asked = |seconds: u64| request(&[("if-modified-since", http(seconds).as_str())]);
+    assert_eq!(evaluate_stored(&Method::GET, &asked(MODIFIED), &stored), NotModified);
+    assert_eq!(evaluate_stored(&Method::HEAD, &asked(MODIFIED + 1), &stored), NotModified);
+    assert_eq!(evaluate_stored(&Method::GET, &asked(MODIFIED - 1), &stored), Proceed);
+    assert_eq!(evaluate(&Method::GET, &asked(MODIFIED), &stored), Proceed, "an origin server knows better");
+}

@@ -269,6 +269,13 @@ impl DiskStore {
         self.shared.hash(key).map_or(0, |hash| self.shared.index.count(hash))
     }
 
+    /// Notes a use of the key with these bytes: see [`DiskStore::variants`].
+    pub fn note_use(&self, key: &[u8]) {
+        if let Some(identity) = self.shared.identity.get() {
+            let _ = self.shared.index.count(identity.hash(key));
+        }
+    }
+
     /// Stores `response`, in place of the variant it replaces. It can be found at once and is written soon; `false` when
     /// it is not: too large, too much waiting, or the tier is degraded. What it was to replace is gone then too.
     pub fn insert(&self, key: &CacheKey, response: Arc<StoredResponse>) -> bool {

@@ -58,7 +58,7 @@ pub(super) fn recover(shared: &Shared) -> io::Result<Recovered> {
         if before.is_some_and(|before| before + 1 != *id) {
             recovery.forget_older("a segment is missing")?;
         }
-        recovery.segment(*id)?;
+        recovery.segment(*id, index + 1 == found.segments.len())?;
     }
     recovery.large(&found.large)?;
     let next = recovery.next;
@@ -129,7 +129,7 @@ struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    fn segment(&mut self, id: u32) -> io::Result<()> {
+    fn segment(&mut self, id: u32, is_last: bool) -> io::Result<()> {
         let shared = self.shared;
         let path = segment::path(&shared.directory, id);
         self.next.next_segment = self.next.next_segment.max(id + 1);
@@ -137,6 +137,12 @@ impl Recovery<'_> {
         let length = file.metadata()?.len();
         let segment = Segment { id, path, file, space: shared.space.occupy(length) };
         if !segment.is_named(shared.nonce()) {
+            // Made, and not yet named when the process ended: there never was a record in it. Its number is used again.
+            let mut window = Window { file: &segment.file, length, start: 0, bytes: Vec::new() };
+            if is_last && window.is_unwritten(0, &[])? {
+                self.next.next_segment = id;
+                return shared.io.unlink(&segment.path);
+            }
             return self.give_up(segment, "not the segment its name says");
         }
         let toc = match segment.toc(shared.nonce()) {

@@ -94,7 +94,14 @@ impl Segment {
         space: Reservation,
     ) -> io::Result<Self> {
         let path = path(directory, id);
-        let file = io.create(&path, size)?;
+        let file = match io.create(&path, size) {
+            // Left by an attempt that failed and could not be cleaned up: it was never part of the log.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                io.unlink(&path)?;
+                io.create(&path, size)?
+            }
+            created => created?,
+        };
         if let Err(error) = io.write(&file, &unit(nonce, HEAD_MARK, &[id], sequence), 0) {
             let _ = std::fs::remove_file(&path);
             return Err(error);

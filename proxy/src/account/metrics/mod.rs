@@ -47,6 +47,8 @@ pub(crate) struct Metrics {
     pub(crate) device: DeviceMetrics,
     /// Fills that run now.
     pub(crate) fills_in_flight: IntGauge,
+    /// Requests that joined a fill another request had started.
+    pub(crate) coalesced: IntCounter,
 
     upstream_requests: IntCounterVec,
     upstream_connect_errors: IntCounterVec,
@@ -119,6 +121,10 @@ impl Metrics {
             disk: tiers.tier("disk")?,
             device: DeviceMetrics::new(&make)?,
             fills_in_flight: make.gauge("forebay_fills_in_flight", "Fills that run now.")?,
+            coalesced: make.counter(
+                "forebay_coalesced_requests_total",
+                "Requests that joined a fill another request had started.",
+            )?,
             upstream_requests: make.counters(
                 "forebay_upstream_requests_total",
                 "Requests sent to AP servers, by class of the status; code=\"error\" where none came.",
@@ -147,7 +153,7 @@ impl Metrics {
             )?,
             connections_refused: make.counter(
                 "forebay_connections_refused_total",
-                "Client connections closed at once: the cap was reached or the PROXY protocol not obeyed.",
+                "Client connections closed at once because they did not obey the PROXY protocol.",
             )?,
             compressed: [compressed("zstd")?, compressed("br")?, compressed("gzip")?],
             log_dropped: make.counter("forebay_log_dropped_total", "Access log lines that were lost.")?,

@@ -28,7 +28,6 @@ pub(super) struct RequestMetrics {
     bytes_sent: IntCounterVec,
     stale_served: [IntCounter; StaleReason::ALL.len()],
     offload: IntCounter,
-    collapsed: IntCounter,
 }
 
 impl RequestMetrics {
@@ -56,10 +55,6 @@ impl RequestMetrics {
             bytes_sent: make.counters("forebay_bytes_sent_total", "Content bytes sent to clients.", &["site"])?,
             stale_served: [stale(first)?, stale(second)?, stale(third)?],
             offload: make.counter("forebay_offload_total", "Requests answered by a file, without an AP server.")?,
-            collapsed: make.counter(
-                "forebay_collapsed_requests_total",
-                "Requests answered by a fill another request had started.",
-            )?,
         })
     }
 }
@@ -129,7 +124,6 @@ impl SiteMetrics {
                 }
             }
             CacheOutcome::Offload => self.all.offload.inc(),
-            CacheOutcome::Collapsed => self.all.collapsed.inc(),
             _ => {}
         }
     }

@@ -90,7 +90,7 @@ fn each_outcome_counts_where_it_belongs() {
         r#"forebay_cache_stale_served_total{reason="revalidate"} 1"#,
         r#"forebay_cache_stale_served_total{reason="error"} 1"#,
         r#"forebay_cache_stale_served_total{reason="request"} 1"#,
-        "forebay_collapsed_requests_total 1",
+        "forebay_coalesced_requests_total 0",
         "forebay_offload_total 1",
         r#"forebay_bytes_sent_total{site="s"} 70"#,
         r#"forebay_http_requests_aborted_total{site="s"} 1"#,

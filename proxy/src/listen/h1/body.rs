@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt as _, ReadHalf};
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::oneshot;
 
 use super::chunked::{Decoder, Step};
 use super::framing::Framing;
 use crate::http::BodyReadError;
-use crate::listen::stream::Stream;
+use crate::listen::stream::Reader;
 
 /// Most bytes read at once.
 const READ: usize = 64 * 1024;
@@ -18,7 +18,7 @@ const READ: usize = 64 * 1024;
 /// The reading half of a connection and what was read ahead.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    pub(super) reader: ReadHalf<Stream>,
+    pub(super) reader: Reader,
     pub(super) buffer: BytesMut,
     /// Whether the content of the last request was read to its end.
     pub(super) complete: bool,

@@ -4,6 +4,8 @@
 mod body;
 mod chunked;
 mod framing;
+mod gone;
+mod next;
 mod parse;
 mod writer;
 
@@ -11,37 +13,34 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, Method, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::Connection;
 use super::stream::Stream;
+use crate::front;
 use crate::http::{Refusal, Request, RequestBody, Sink};
 use crate::runtime::{Runtime, Shared};
 use crate::service;
 use body::Incoming;
 use framing::Framing;
+use gone::Gone;
+use next::{Deadline, HEAD_READ, Next};
 use parse::Head;
 
 pub(crate) use body::H1Body;
-pub(crate) use writer::{H1Writer, RateFloor};
+pub(crate) use parse::whole_head;
+pub(crate) use writer::{H1Writer, RateFloor, start};
 
-/// First read of a connection; grows with the head.
-const HEAD_READ: usize = 4 * 1024;
+/// Pipelined requests read while one is served, bytes.
+const READ_AHEAD: usize = 64 * 1024;
 
 /// How long, and how many bytes, a client may go on sending after a response that closes the connection. Closing with
 /// unread bytes would reset the connection and could destroy the response on its way.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
-
-/// What came instead of, or as, the next request.
-enum Next {
-    Head(Head),
-    Refused(Refusal),
-    Closed,
-}
 
 /// Serves a connection until it ends. `early` was read from it already.
 pub(crate) async fn serve(
@@ -51,16 +50,36 @@ pub(crate) async fn serve(
     early: BytesMut,
     mut drain: watch::Receiver<bool>,
 ) {
-    let (reader, writer) = tokio::io::split(stream);
+    let (reader, writer) = stream.split();
     let mut incoming = Incoming { reader, buffer: early, complete: true };
     let limits = shared.runtime().config.limits.clone();
     let floor = RateFloor { rate: limits.send_rate_floor, grace: limits.send_grace };
-    let mut writer = H1Writer::new(writer, floor);
+    let mut writer = H1Writer::new(writer, floor, drain.clone());
+    let mut deadline = Deadline::new(limits.head_timeout);
     let mut first = true;
     loop {
         let runtime = shared.runtime();
-        let request = match next_head(&mut incoming, &runtime, first, &mut drain).await {
+        let request = match next::next(
+            &mut incoming,
+            &mut writer,
+            &runtime,
+            connection,
+            first,
+            &mut deadline,
+            &mut drain,
+        )
+        .await
+        {
             Next::Closed => return,
+            Next::Hit(hit) => {
+                first = false;
+                let sent = writer.hit(&hit).await;
+                front::account(&runtime, hit, sent);
+                if sent.is_err() || !writer.keeps_alive() {
+                    return close(Some(incoming), writer).await;
+                }
+                continue;
+            }
             Next::Refused(refusal) => Err(refusal),
             Next::Head(head) => framed(head),
         };
@@ -69,7 +88,7 @@ pub(crate) async fn serve(
             Ok(framed) => framed,
             Err(refusal) => {
                 writer.begin(Version::HTTP_11, false);
-                service::refuse(&runtime, connection, refusal, Sink::H1(&mut writer)).await;
+                Box::pin(service::refuse(&runtime, connection, refusal, Sink::H1(&mut writer))).await;
                 return close(Some(incoming), writer).await;
             }
         };
@@ -110,51 +129,33 @@ async fn exchange(
     let Head { method, target, version, fields } = head;
     let mut request = Request { method, target, version, fields, body: RequestBody::Empty, continue_wanted: None };
     if !lends {
-        service::serve(runtime, connection, request, Sink::H1(writer)).await;
+        let mut incoming = incoming;
+        let gone = writer.gone_flag();
+        // Boxed: a connection that waits, or hits, need not hold the room for it.
+        let mut serving = Box::pin(service::serve(runtime, connection, request, Sink::H1(writer)));
+        tokio::select! {
+            biased;
+            () = &mut serving => return Some(incoming),
+            () = watch_for_end(&mut incoming, &gone) => {}
+        }
+        serving.await;
         return Some(incoming);
     }
     let incoming = Incoming { complete: false, ..incoming };
     let (body, lent) = H1Body::new(incoming, framing, expects_continue, limits.body_size, limits.body_timeout);
     request.body = RequestBody::H1(Box::new(body));
     request.continue_wanted = lent.continue_wanted;
-    service::serve(runtime, connection, request, Sink::H1(writer)).await;
+    Box::pin(service::serve(runtime, connection, request, Sink::H1(writer))).await;
     timeout(LINGER, lent.returned).await.ok()?.ok()
 }
 
-/// Reads up to the end of the next head. A whole head has `head_timeout` from its first byte on, however it drips.
-async fn next_head(incoming: &mut Incoming, runtime: &Runtime, first: bool, drain: &mut watch::Receiver<bool>) -> Next {
-    let limits = &runtime.config.limits;
-    let mut begun = !incoming.buffer.is_empty();
-    let idle = if first { limits.head_timeout } else { limits.keepalive_timeout };
-    let mut deadline = Instant::now() + if begun { limits.head_timeout } else { idle };
-    loop {
-        match parse::head(&mut incoming.buffer, limits) {
-            Ok(Some(head)) => return Next::Head(head),
-            Ok(None) => {}
-            Err(refusal) => return Next::Refused(refusal),
-        }
-        if !begun && *drain.borrow() {
-            return Next::Closed;
-        }
+/// Reads ahead until the client closes its side or has pipelined more than is read ahead.
+async fn watch_for_end(incoming: &mut Incoming, gone: &Gone) {
+    while incoming.buffer.len() < READ_AHEAD {
         incoming.buffer.reserve(HEAD_READ);
-        let read = tokio::select! {
-            read = timeout_at(deadline, incoming.reader.read_buf(&mut incoming.buffer)) => read,
-            changed = drain.changed(), if !begun => {
-                if changed.is_err() { return Next::Closed }
-                continue;
-            }
-        };
-        match read {
-            Ok(Ok(0) | Err(_)) => return Next::Closed,
-            Ok(Ok(_)) if !begun => {
-                begun = true;
-                if !first {
-                    deadline = Instant::now() + limits.head_timeout;
-                }
-            }
-            Ok(Ok(_)) => {}
-            Err(_) if begun => return Next::Refused(Refusal::new(StatusCode::REQUEST_TIMEOUT, "head-timeout")),
-            Err(_) => return Next::Closed,
+        match incoming.reader.read_buf(&mut incoming.buffer).await {
+            Ok(0) | Err(_) => return gone.set(),
+            Ok(_) => {}
         }
     }
 }
@@ -184,12 +185,7 @@ fn is_websocket(head: &Head) -> bool {
 /// Ends the connection so that the last response arrives, or, when it was cut, so that the client sees that.
 async fn close(incoming: Option<Incoming>, mut writer: H1Writer) {
     if writer.is_aborted() {
-        if let Some(incoming) = incoming {
-            let stream = incoming.reader.unsplit(writer.stream);
-            // A reset: a response without a length must not look complete.
-            let _ = socket2::SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
-        }
-        return;
+        return writer.stream.reset_on_close();
     }
     let _ = writer.stream.shutdown().await;
     let Some(mut incoming) = incoming else { return };

@@ -6,9 +6,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use crate::http::Refusal;
 
-/// Field lines httparse is given room for; `limits.fields` may be smaller, not larger.
-const MOST_FIELDS: usize = 1000;
-
 /// A parsed request head.
 #[derive(Debug)]
 pub(super) struct Head {
@@ -37,6 +34,16 @@ pub(super) fn head(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Head
         return Err(Refusal::bad("bare-line-end"));
     }
     parse(&raw, limits).map(Some)
+}
+
+/// The whole head at the front of `buffer`, if it is there and nothing about its size and line ends is wrong. What else
+/// may be wrong with it is for [`head`] to say.
+pub(crate) fn whole_head<'a>(buffer: &'a [u8], limits: &Limits) -> Option<&'a [u8]> {
+    let end = find_end(buffer)?;
+    let line = memchr::memchr(b'\r', buffer)?;
+    let head = buffer.get(..end)?;
+    let sound = end <= limits.head_size && line <= limits.target_size && !has_bare_line_end(head);
+    sound.then_some(head)
 }
 
 /// RFC 9112 section 2.2: empty lines before the request line are ignored.
@@ -92,7 +99,7 @@ fn parse(raw: &Bytes, limits: &Limits) -> Result<Head, Refusal> {
     let mut request = httparse::Request::new(&mut lines);
     let mut parsed = request.parse(raw);
     if parsed == Err(httparse::Error::TooManyHeaders) {
-        many = vec![httparse::EMPTY_HEADER; limits.fields.min(MOST_FIELDS) + 1];
+        many = vec![httparse::EMPTY_HEADER; limits.fields + 1];
         request = httparse::Request::new(&mut many);
         parsed = request.parse(raw);
     }

@@ -1,15 +1,19 @@
 //! Responses on an HTTP/1 connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, StatusCode, Version};
-use tokio::io::{AsyncWriteExt as _, WriteHalf};
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::gone::Gone;
+use crate::front::Hit;
 use crate::http::{Length, SinkError};
-use crate::listen::stream::Stream;
+use crate::listen::stream::Writer;
 
 /// Content up to this size is sent in one piece with what precedes it; larger content is written from where it lies.
 const JOIN: usize = 16 * 1024;
@@ -32,10 +36,33 @@ enum Framing {
     UntilClose,
 }
 
+/// Status line and field lines. Those of the connection are written by the head itself and never taken from the answer.
+pub(crate) fn start(out: &mut BytesMut, status: StatusCode, fields: &HeaderMap) {
+    // The version is ours, not the client's (RFC 9110 section 2.5).
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.extend_from_slice(b" ");
+    out.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in fields {
+        if !matches!(*name, CONNECTION | CONTENT_LENGTH | TRANSFER_ENCODING | UPGRADE) {
+            line(out, name.as_str(), value.as_bytes());
+        }
+    }
+}
+
+fn line(out: &mut BytesMut, name: &str, value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// The writing half of a connection.
 #[derive(Debug)]
 pub(crate) struct H1Writer {
-    pub(super) stream: WriteHalf<Stream>,
+    pub(super) stream: Writer,
     out: BytesMut,
     framing: Framing,
     floor: RateFloor,
@@ -44,10 +71,12 @@ pub(crate) struct H1Writer {
     head_sent: bool,
     aborted: bool,
     sent: u64,
+    gone: Arc<Gone>,
+    drain: watch::Receiver<bool>,
 }
 
 impl H1Writer {
-    pub(super) fn new(stream: WriteHalf<Stream>, floor: RateFloor) -> Self {
+    pub(super) fn new(stream: Writer, floor: RateFloor, drain: watch::Receiver<bool>) -> Self {
         Self {
             stream,
             out: BytesMut::new(),
@@ -58,6 +87,8 @@ impl H1Writer {
             head_sent: false,
             aborted: false,
             sent: 0,
+            gone: Arc::default(),
+            drain,
         }
     }
 
@@ -68,6 +99,11 @@ impl H1Writer {
         self.head_sent = false;
         self.framing = Framing::Bodiless;
         self.sent = 0;
+    }
+
+    /// Nothing is to be written for a while: give the buffer back.
+    pub(super) fn rest(&mut self) {
+        self.out = BytesMut::new();
     }
 
     /// The connection will be closed after this response: say so, if the head is not out yet.
@@ -83,6 +119,15 @@ impl H1Writer {
         self.aborted
     }
 
+    pub(super) fn gone_flag(&self) -> Arc<Gone> {
+        Arc::clone(&self.gone)
+    }
+
+    /// Waits until the client has closed its side of the connection.
+    pub(crate) async fn gone(&self) {
+        self.gone.wait().await;
+    }
+
     pub(crate) fn sent(&self) -> u64 {
         self.sent
     }
@@ -95,8 +140,7 @@ impl H1Writer {
         if self.version == Version::HTTP_10 || self.head_sent {
             return Ok(());
         }
-        self.status_line(status);
-        self.field_lines(fields);
+        start(&mut self.out, status, fields);
         self.out.extend_from_slice(b"\r\n");
         self.flush().await
     }
@@ -119,8 +163,9 @@ impl H1Writer {
         if self.framing == Framing::UntilClose {
             self.keep_alive = false;
         }
-        self.status_line(status);
-        self.field_lines(fields);
+        // A drain that began while the response was made: this connection takes no further request.
+        self.keep_alive &= !*self.drain.borrow();
+        start(&mut self.out, status, fields);
         match self.framing {
             Framing::Length(length) => {
                 self.line(CONTENT_LENGTH.as_str(), itoa::Buffer::new().format(length).as_bytes())
@@ -145,30 +190,25 @@ impl H1Writer {
         Ok(())
     }
 
-    fn status_line(&mut self, status: StatusCode) {
-        // The version is ours, not the client's (RFC 9110 section 2.5).
-        self.out.extend_from_slice(b"HTTP/1.1 ");
-        self.out.extend_from_slice(status.as_str().as_bytes());
-        self.out.extend_from_slice(b" ");
-        self.out.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
-        self.out.extend_from_slice(b"\r\n");
-    }
-
-    /// The answer's fields. Those of the connection are written by the head itself and never taken from the answer.
-    fn field_lines(&mut self, fields: &HeaderMap) {
-        for (name, value) in fields {
-            if !matches!(*name, CONNECTION | CONTENT_LENGTH | TRANSFER_ENCODING | UPGRADE) {
-                self.line(name.as_str(), value.as_bytes());
-            }
-        }
-    }
-
     fn line(&mut self, name: &str, value: &[u8]) {
-        self.out.reserve(name.len() + value.len() + 4);
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b": ");
-        self.out.extend_from_slice(value);
-        self.out.extend_from_slice(b"\r\n");
+        line(&mut self.out, name, value);
+    }
+
+    /// A stored response that the front found: one write where it is small.
+    pub(super) async fn hit(&mut self, hit: &Hit) -> Result<(), SinkError> {
+        self.begin(Version::HTTP_11, true);
+        self.head_sent = true;
+        hit.write_head(&mut self.out, *self.drain.borrow());
+        self.keep_alive = !*self.drain.borrow();
+        let Some(content) = hit.content() else { return self.flush().await };
+        self.sent = content.len() as u64;
+        if content.len() <= JOIN {
+            self.out.extend_from_slice(content);
+            self.flush().await
+        } else {
+            self.write(Some(content.clone())).await?;
+            self.stream.flush().await.map_err(|_| SinkError::Gone)
+        }
     }
 
     pub(crate) async fn data(&mut self, chunk: Bytes) -> Result<(), SinkError> {
@@ -232,10 +272,6 @@ impl H1Writer {
                 Ok(_) => return Err(SinkError::Gone),
                 Err(_) => return Err(SinkError::TooSlow),
             }
-        }
-        // The buffer is given back to the allocator between responses that were large.
-        if self.out.capacity() > 4 * JOIN {
-            self.out = BytesMut::new();
         }
         Ok(())
     }

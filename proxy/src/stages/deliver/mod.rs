@@ -1,9 +1,11 @@
 //! Deliver: from a response, stored or on its way, to what this client gets.
 
+mod file;
 mod represent;
 mod send;
 mod tell;
 
-pub(crate) use represent::{Source, passed, represent};
+pub(crate) use file::file;
+pub(crate) use represent::{Source, is_codable, passed, represent};
 pub(crate) use send::send;
-pub(crate) use tell::tell;
+pub(crate) use tell::{NAME, tell_of_itself, tell_of_now};

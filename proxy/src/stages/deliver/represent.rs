@@ -71,7 +71,7 @@ pub(crate) async fn represent(context: &Context, site: &Site, key: &CacheKey, so
     if let Some(coding) = coding {
         compress::fields::encoded(&mut fields, coding, None);
     }
-    if status.is_success() {
+    if status.is_success() && matches!(request.method, Method::GET | Method::HEAD) {
         let date = response.date().secs();
         match precondition::evaluate_stored(&request.method, &request.fields, &validators(&fields, date)) {
             Precondition::Proceed => {}
@@ -113,16 +113,30 @@ fn choose(
     if site.compress.is_empty() || compress::eligible(status, fields, 0).is_err() {
         return None;
     }
+    // Too small to be compressed for anybody: Accept-Encoding had no part in it (RFC 9110 section 12.5.5).
+    if is_small(site, length) {
+        return None;
+    }
     compress::fields::vary(fields);
     let request = &context.request.fields;
-    let small = length.is_some_and(|length| length < site.compress_min);
-    if small || request.contains_key(RANGE) || compress::no_transform(request) {
+    if request.contains_key(RANGE) || compress::no_transform(request) {
         return None;
     }
     match coding::negotiate(request, &site.compress) {
         Negotiated::Coding(coding) => Some(coding),
         Negotiated::Identity | Negotiated::NotAcceptable => None,
     }
+}
+
+fn is_small(site: &Site, length: Option<u64>) -> bool {
+    length.is_some_and(|length| length < site.compress_min)
+}
+
+/// Whether clients may get this stored response in a coding.
+pub(crate) fn is_codable(site: &Site, response: &StoredResponse) -> bool {
+    !site.compress.is_empty()
+        && !is_small(site, Some(response.content().len() as u64))
+        && compress::eligible(response.status(), response.fields(), 0).is_ok()
 }
 
 fn validators(fields: &HeaderMap, date: i64) -> Validators<'_> {
@@ -135,7 +149,7 @@ fn validators(fields: &HeaderMap, date: i64) -> Validators<'_> {
 }
 
 /// RFC 9110 section 15.4.5: what the 200 would have had of these, and nothing that describes content.
-fn not_modified(fields: &HeaderMap) -> Answer {
+pub(super) fn not_modified(fields: &HeaderMap) -> Answer {
     const KEPT: [HeaderName; 8] =
         [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, VARY, LAST_MODIFIED, SET_COOKIE];
     let mut kept = HeaderMap::new();

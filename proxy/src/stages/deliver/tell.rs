@@ -13,17 +13,21 @@ const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// This cache's name in `Cache-Status` and `Via`.
 pub(crate) const NAME: &str = "Forebay";
 
-/// Adds them.
-pub(crate) fn tell(context: &Context, fields: &mut HeaderMap) {
+/// Adds what is the same each time: `Date` where it is ours to give, `Via`, `X-Cache`.
+pub(crate) fn tell_of_itself(context: &Context, fields: &mut HeaderMap) {
     if !fields.contains_key(DATE) {
         fields.insert(DATE, date::field(context.began));
     }
+    via(fields);
+    fields.insert(X_CACHE, HeaderValue::from_static(context.outcome.word()));
+}
+
+/// Adds what changes from one second to the next: `Age` and `Cache-Status`.
+pub(crate) fn tell_of_now(context: &Context, fields: &mut HeaderMap) {
     if let Some(age) = context.age {
         fields.insert(AGE, HeaderValue::from(age.as_secs().min(1 << 31)));
     }
-    via(fields);
     cache_status(context, fields);
-    fields.insert(X_CACHE, HeaderValue::from_static(context.outcome.word()));
 }
 
 /// RFC 9110 section 7.6.3.

@@ -5,7 +5,6 @@
 //! is written or cut while it is sent ends in an error, never in padding or in a mix of two contents.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -74,18 +73,8 @@ impl FileBody {
         }
     }
 
-    /// What is left, if it is one range of one file: the file, the offset and the length in bytes. For a sender that has the kernel copy;
-    /// such a sender must itself notice when the file ends early.
-    pub(crate) fn as_file_range(&self) -> Option<(&File, u64, u64)> {
-        match (&self.file, self.parts.front(), self.parts.len()) {
-            (Some(file), Some(Part::File(range)), 1) => {
-                Some((&file.file, range.start, range.end.saturating_sub(range.start)))
-            }
-            _ => None,
-        }
-    }
-
     /// Bytes not yet handed out.
+    #[cfg(test)]
     pub(crate) fn remaining(&self) -> u64 {
         let size = |part: &Part| match part {
             Part::Bytes(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),

@@ -118,6 +118,18 @@ pub(crate) async fn offload(
     }
 }
 
+/// Whether a GET of `path` is certainly not for this stage. Asks only what the kernel has in memory; where it would have to
+/// wait, the answer is no.
+pub(crate) fn leaves(root: &Arc<Root>, path: &[u8]) -> bool {
+    let Ok(target) = resolve::resolve(path) else { return false };
+    match refuse::judge(&target) {
+        Verdict::Upstream => return true,
+        Verdict::Refuse | Verdict::RefuseFile => return false,
+        Verdict::Serve => root.follow_in_background(),
+    }
+    matches!(open::look_up(root, &target, How::Cached), Ok(Found::Missing | Found::Directory | Found::Program))
+}
+
 /// RFC 9110 section 15.5.6: a 405 MUST say what is allowed.
 fn method_not_allowed() -> Offload {
     let fields = HeaderMap::from_iter([(header::ALLOW, HeaderValue::from_static("GET, HEAD"))]);

@@ -128,3 +128,20 @@ fn a_missing_segment_may_have_held_a_tombstone() {
     assert!(get(&store, &key(0)).is_empty());
     assert_eq!((contents(&store, &key(2)).len(), store.stats().corrupt), (1, 1));
 }
+
+#[test]
+fn a_segment_that_was_made_and_not_named_costs_nothing() {
+    for length in [0, 4 << 20] {
+        let directory = tempfile::tempdir().unwrap();
+        for start in 0..3 {
+            let store = open(directory.path());
+            assert_eq!((store.stats().objects, store.stats().corrupt), (start, 0), "{length}");
+            store.insert(&key(start), response(content(start, 100)));
+            store.flush();
+            drop(store);
+            let next = super::super::segment::path(directory.path(), u32::try_from(start).unwrap() + 2);
+            std::fs::File::create_new(next).unwrap().set_len(length).unwrap();
+        }
+        assert_eq!(open(directory.path()).stats().objects, 3);
+    }
+}

@@ -1,5 +1,7 @@
 //! HTTP/2 connections, by the `h2` crate: each stream is a request of its own task.
 
+mod gather;
+
 use std::future::poll_fn;
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use super::stream::Stream;
 use crate::http::{BodyReadError, Length, Request, RequestBody, Sink, SinkError};
 use crate::runtime::Shared;
 use crate::service;
+use gather::gather;
 
 /// Flow-control windows offered to clients, bytes: what Envoy advises for edges (64 KiB a stream, 1 MiB together).
 const STREAM_WINDOW: u32 = 64 * 1024;
@@ -40,6 +43,7 @@ pub(crate) async fn serve(
     mut drain: watch::Receiver<bool>,
 ) {
     let limits = shared.runtime().config.limits.clone();
+    let (stream, written) = gather(stream);
     let handshake = h2::server::Builder::new()
         .max_concurrent_streams(limits.h2_streams)
         .max_header_list_size(u32::try_from(limits.head_size).unwrap_or(u32::MAX))
@@ -59,7 +63,14 @@ pub(crate) async fn serve(
     }
     loop {
         tokio::select! {
-            accepted = session.accept() => {
+            accepted = poll_fn(|cx| {
+                let accepted = session.poll_accept(cx);
+                // Nothing more to do for the moment: what was said meanwhile goes out. A failure shows in the next read.
+                if accepted.is_pending() {
+                    let _ = written.poll(cx);
+                }
+                accepted
+            }) => {
                 let Some(Ok((request, respond))) = accepted else { break };
                 let (shared, connection) = (Arc::clone(shared), Arc::clone(connection));
                 streams.spawn(async move { stream_task(&shared, &connection, request, respond).await });
@@ -75,6 +86,7 @@ pub(crate) async fn serve(
             }
         }
     }
+    let _ = timeout(limits.head_timeout, poll_fn(|cx| written.poll(cx))).await;
     while streams.join_next().await.is_some() {}
 }
 
@@ -87,8 +99,7 @@ async fn stream_task(
     let runtime = shared.runtime();
     let limits = &runtime.config.limits;
     let floor = RateFloor { rate: limits.send_rate_floor, grace: limits.send_grace };
-    let (parts, body) = request.into_parts();
-    let writer = H2Writer::new(respond, floor);
+    let (parts, mut body) = request.into_parts();
     let mut fields = parts.headers;
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
     let target = if target.is_empty() && parts.method == Method::OPTIONS { "*" } else { target };
@@ -101,15 +112,28 @@ async fn stream_task(
         fields.append(HOST, value);
     }
     join_cookies(&mut fields);
-    let body = if body.is_end_stream() {
+    let length = fields.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = if body.is_end_stream() || (length == Some(0) && ends_empty(&mut body, limits.body_timeout).await) {
         RequestBody::Empty
+    } else if length == Some(0) {
+        return H2Writer::new(respond, floor).abort();
     } else {
-        let length = fields.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         RequestBody::H2(Box::new(H2Body::new(body, length, limits.body_size, limits.body_timeout)))
     };
     let request =
         Request { method: parts.method, target, version: Version::HTTP_2, fields, body, continue_wanted: None };
-    service::serve(&runtime, connection, request, Sink::H2(writer)).await;
+    service::serve(&runtime, connection, request, Sink::H2(H2Writer::new(respond, floor))).await;
+}
+
+/// Content that is declared empty must end without any (RFC 9113 section 8.1.1): known before anything is forwarded.
+async fn ends_empty(body: &mut RecvStream, within: Duration) -> bool {
+    loop {
+        match timeout(within, body.data()).await {
+            Ok(None) => return true,
+            Ok(Some(Ok(data))) if data.is_empty() => {}
+            _ => return false,
+        }
+    }
 }
 
 /// RFC 9113 section 8.2.3: cookie lines are joined before they leave h2.
@@ -182,6 +206,14 @@ impl H2Writer {
         self.sent
     }
 
+    /// Waits until the client has reset the stream or ended the connection.
+    pub(crate) async fn gone(&mut self) {
+        match &mut self.stream {
+            Some(stream) => drop(poll_fn(|cx| stream.poll_reset(cx)).await),
+            None => drop(poll_fn(|cx| self.respond.poll_reset(cx)).await),
+        }
+    }
+
     pub(crate) fn head_sent(&self) -> bool {
         self.stream.is_some() || self.done
     }
@@ -251,7 +283,9 @@ impl H2Writer {
             if let Some((_, so_far)) = &mut window {
                 *so_far += piece.len() as u64;
             }
-            if window.is_some_and(|(_, so_far)| so_far >= self.floor.rate * self.floor.grace.as_secs().max(1)) {
+            if window
+                .is_some_and(|(_, so_far)| so_far >= self.floor.rate.saturating_mul(self.floor.grace.as_secs().max(1)))
+            {
                 window = None;
             }
             stream.send_data(piece, false).map_err(|_| SinkError::Gone)?;
