@@ -10,6 +10,8 @@ TESTS ?= all()
 SOAK_SECONDS ?= 600
 # make bench BENCH='--only TLS --rounds 5': see `peers --help`. BENCH='--write --readme' for a result to be published.
 BENCH ?=
+# Rounds of kill -9 under load in make soak.
+CRASH_ROUNDS ?= 200
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check fmt clippy deny doc build bench bench-all soak conformance
@@ -42,10 +44,10 @@ bench-all: ## The same with Squid and Traffic Server, every work on every server
 	$(CARGO) build --release -p forebay -p forebay-benches
 	$(CARGO) run --release -p forebay-benches --bin peers -- --all $(BENCH)
 
-soak: setup-test ## Mixed load for SOAK_SECONDS; memory and descriptors must stay flat
+soak: setup-test ## Mixed load for SOAK_SECONDS, then CRASH_ROUNDS of kill -9; memory and descriptors must stay flat
 	$(CARGO) build --release
-	FOREBAY_BIN=target/release/forebay FOREBAY_SOAK_SECONDS=$(SOAK_SECONDS) \
-		$(CARGO) nextest run --profile soak -p forebay-tests --run-ignored only -E 'test(/^soak_/)' --no-capture
+	FOREBAY_BIN=target/release/forebay FOREBAY_SOAK_SECONDS=$(SOAK_SECONDS) FOREBAY_CRASH_ROUNDS=$(CRASH_ROUNDS) \
+		$(CARGO) nextest run --profile soak -p forebay-tests --run-ignored only -E 'test(/^soak_|::soak_/)' --no-capture
 
 .PHONY: setup-test
 setup-test:

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::body::Body;
 use crate::key::CacheKey;
 use crate::semantics::coding::Coding;
+use crate::store::Variant;
 use crate::stored::StoredResponse;
 
 /// Locks the registry is split into; each is held for a look-up in a small map.
@@ -22,7 +23,7 @@ pub enum Verdict<E> {
     /// The response may be shared while it arrives.
     Streaming(Arc<Flight>),
     /// A stored response was freshened.
-    Freshened(Arc<StoredResponse>),
+    Freshened(Variant),
     /// The response is for the one client that caused the fill, for this reason.
     NotShared(&'static str),
     /// There is no response.

@@ -46,6 +46,12 @@ impl Config {
         out.header("[cache.memory]");
         out.size("size", self.memory.size);
         out.size("max_object", self.memory.max_object);
+        if let Some(disk) = &self.disk {
+            out.header("[cache.disk]");
+            out.string("path", &disk.path.to_string_lossy());
+            out.size("size", disk.size);
+            out.size("max_object", disk.max_object);
+        }
         for upstream in &self.upstreams {
             write_upstream(upstream, &mut out);
         }

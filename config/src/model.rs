@@ -24,6 +24,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[cache.memory]`: the memory tier.
     pub memory: MemoryTier,
+    /// `[cache.disk]`: the disk tier. `None` without that table: stored responses are kept in memory alone.
+    pub disk: Option<DiskTier>,
     /// `[[upstream]]`: pools of AP servers.
     pub upstreams: Vec<Upstream>,
     /// `[[site]]`: what is served, in the order of the file. Never empty.
@@ -149,6 +151,17 @@ pub struct MemoryTier {
     /// Bytes for stored responses: fields, content and overhead. Default 256 MiB.
     pub size: u64,
     /// Largest stored response, bytes. Default 8 MiB, or `size` / 4 where that is less; at most `size` / 4.
+    pub max_object: u64,
+}
+
+/// `[cache.disk]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskTier {
+    /// Directory that belongs to the tier alone. Made where it is missing.
+    pub path: PathBuf,
+    /// Ceiling of all that is in the directory, bytes: overhead and fills in flight included. At least 32 MiB.
+    pub size: u64,
+    /// Largest stored response, bytes. Default 1 GiB, or `size` / 4 where that is less; at most `size` / 4, and 32 GiB.
     pub max_object: u64,
 }
 

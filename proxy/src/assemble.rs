@@ -10,7 +10,8 @@ use forebay_cache::body::SpoolSpace;
 use forebay_cache::clock::{Clock as _, SystemClock};
 use forebay_cache::fill::Fills;
 use forebay_cache::groups::CacheGroups;
-use forebay_cache::store::MemoryStore;
+use forebay_cache::store::disk::{DiskConfig, DiskStore};
+use forebay_cache::store::{MemoryStore, TieredStore};
 use forebay_config::Config;
 use forebay_config::model::{HostPattern, LogTarget};
 use pingora_core::connectors::ConnectorOptions;
@@ -85,7 +86,7 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
     let identity = RandomState::new().hash_one(std::process::id());
     Ok(Arc::new(Lasting {
         clock: SystemClock,
-        store: MemoryStore::new(config.memory.size, config.memory.max_object),
+        store: TieredStore::new(MemoryStore::new(config.memory.size, config.memory.max_object), disk(config)?),
         fills: Arc::new(Fills::default()),
         not_shared,
         groups: CacheGroups::new(SystemClock.now()),
@@ -97,6 +98,24 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         metrics,
         pseudonym: format!("forebay-{identity:016x}"),
     }))
+}
+
+/// Opens the disk tier, where there is to be one: what an earlier process stored is found again.
+///
+/// # Errors
+///
+/// The directory cannot be used, or another instance has it.
+fn disk(config: &Config) -> Result<Option<DiskStore>, AssembleError> {
+    let Some(tier) = &config.disk else { return Ok(None) };
+    let opened = DiskStore::open(disk_config(tier, config.memory.max_object));
+    opened.map(Some).map_err(|error| at(&tier.path, error))
+}
+
+/// What the disk tier is told. `FOREBAY_TAKEOVER=1` is set by whoever starts this process while its predecessor still
+/// serves: then the directory is waited for.
+pub(crate) fn disk_config(tier: &forebay_config::model::DiskTier, whole: u64) -> DiskConfig {
+    let takeover = std::env::var_os("FOREBAY_TAKEOVER").is_some_and(|value| value == "1");
+    DiskConfig { path: tier.path.clone(), size: tier.size, max_object: tier.max_object, whole, takeover }
 }
 
 /// Compiles `config`.
@@ -165,6 +184,17 @@ pub(crate) fn admin(config: &Config) -> Result<Option<std::net::TcpListener>, As
     socket::listen(admin.address).map(Some).map_err(failed)
 }
 
+/// Gives a directory and all that is in it to another user. Links are not followed.
+fn chown_tree(path: &Path, user: nix::unistd::Uid, group: nix::unistd::Gid) -> io::Result<()> {
+    std::os::unix::fs::lchown(path, Some(user.as_raw()), Some(group.as_raw()))?;
+    if path.symlink_metadata()?.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            chown_tree(&entry?.path(), user, group)?;
+        }
+    }
+    Ok(())
+}
+
 fn at(path: &Path, error: io::Error) -> AssembleError {
     AssembleError::Path { path: path.display().to_string(), error }
 }
@@ -186,6 +216,9 @@ pub(crate) fn become_user(user: &str, config: &Config) -> Result<(), AssembleErr
     }
     for path in kept {
         chown(&path, Some(account.uid), Some(account.gid)).map_err(failed)?;
+    }
+    if let Some(disk) = &config.disk {
+        chown_tree(&disk.path, account.uid, account.gid).map_err(|error| at(&disk.path, error))?;
     }
     let name = std::ffi::CString::new(user).map_err(|_| unknown())?;
     initgroups(&name, account.gid).map_err(failed)?;

@@ -98,7 +98,7 @@ pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut Byte
     let variants = KEY.with_borrow_mut(|key| {
         key.clear();
         CacheKey::write(connection.scheme(), target.authority, target.path, target.query.map(str::as_bytes), key);
-        lasting.store.get_by_bytes(key)
+        lasting.store.in_memory_by_bytes(key)
     })?;
     let variant = variants.iter().next().filter(|variant| variant.response.variance().is_empty())?;
     // Whether its group was invalidated is for the long way to find out.

@@ -32,6 +32,7 @@ fn replace(shared: &Arc<Shared>, path: &Path) -> bool {
         ("[admin]", config.admin != present.config.admin),
         ("[log]", config.log != present.config.log),
         ("[cache.memory]", config.memory != present.config.memory),
+        ("[cache.disk]", config.disk != present.config.disk),
         ("limits.connections", config.limits.connections != present.config.limits.connections),
         ("server.threads", config.server.threads != present.config.server.threads),
         ("server.state_dir", config.server.state_dir != present.config.server.state_dir),

@@ -8,7 +8,7 @@ use forebay_cache::clock::SystemClock;
 use forebay_cache::fill::Fills;
 use forebay_cache::groups::CacheGroups;
 use forebay_cache::key::CacheKey;
-use forebay_cache::store::MemoryStore;
+use forebay_cache::store::TieredStore;
 use forebay_config::Config;
 use pingora_core::connectors::http::Connector;
 use tokio::sync::Semaphore;
@@ -38,7 +38,7 @@ pub(crate) struct Runtime {
 /// What a reload does not touch: the cache, connections to AP servers, counters, the log.
 pub(crate) struct Lasting {
     pub(crate) clock: SystemClock,
-    pub(crate) store: MemoryStore,
+    pub(crate) store: TieredStore,
     pub(crate) fills: Arc<Fills<FetchError>>,
     pub(crate) not_shared: moka::sync::Cache<CacheKey, &'static str, ahash::RandomState>,
     pub(crate) groups: CacheGroups,

@@ -139,7 +139,9 @@ async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Fa
     match key::plan(&context.request, &visit.target, &visit.route) {
         Plan::Cache { key, path_query } => cached(context, visit, key, path_query, sink).await,
         Plan::Authorized { key, path_query } => {
-            if let Some(variant) = shared(context, &key, &visit.route, || forwarded(context, &visit, Purpose::Fill)) {
+            if let Some(variant) =
+                shared(context, &key, &visit.route, || forwarded(context, &visit, Purpose::Fill)).await
+            {
                 context.outcome = CacheOutcome::Hit;
                 return stored(context, &visit, &key, variant).await;
             }
@@ -214,14 +216,14 @@ async fn cached(
 ) -> Result<Answer, Failure> {
     let directives = RequestDirectives::parse(&context.request.fields);
     let forwarded = || forwarded(context, &visit, Purpose::Fill);
-    let (reason, selected, candidates) = match lookup(context, &key, &directives, forwarded) {
+    let (reason, selected, candidates) = match lookup(context, &key, &directives, forwarded).await {
         Lookup::Usable(variant) => {
             context.outcome = CacheOutcome::Hit;
             return stored(context, &visit, &key, variant).await;
         }
         Lookup::Stale(variant, reason) => {
             if reason == StaleReason::Revalidate {
-                let candidates = vec![Arc::clone(&variant.response)];
+                let candidates = vec![variant.clone()];
                 if let Some(wanted) = wanted(context, &visit, &key, path_query, candidates) {
                     collapse::refresh(context, &wanted);
                 }
@@ -315,7 +317,7 @@ fn wanted(
     visit: &Visit,
     key: &CacheKey,
     path_query: String,
-    candidates: Vec<Arc<forebay_cache::stored::StoredResponse>>,
+    candidates: Vec<Variant>,
 ) -> Option<Wanted> {
     Some(Wanted {
         key: key.clone(),
@@ -371,13 +373,7 @@ async fn arrive(
             context.detail = private.reason;
             return Ok(deliver::passed(context, &visit.site, private));
         }
-        Arrived::Freshened(response) | Arrived::Stored(response) => {
-            let kept = context.lasting().store.get(&wanted.key);
-            let kept = kept
-                .as_ref()
-                .and_then(|variants| variants.iter().find(|variant| Arc::ptr_eq(&variant.response, &response)));
-            Source::Stored(kept.cloned().unwrap_or_else(|| Variant::new(response)))
-        }
+        Arrived::Freshened(variant) | Arrived::Stored(variant) => Source::Stored(variant),
         Arrived::Flight(flight, fields) => {
             context.stored = true;
             own = fields;

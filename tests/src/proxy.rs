@@ -61,8 +61,26 @@ impl Proxy {
     /// When it does not become ready.
     #[must_use]
     pub fn start(directory: TempDir, arguments: &[&str]) -> Self {
-        let mut child = Command::new(crate::binary::path())
-            .args(arguments)
+        Self::spawn(directory, Command::new(crate::binary::path()).args(arguments))
+    }
+
+    /// Starts with this configuration text, its `cache` directory a file system of its own that holds `size` (`8m`).
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn start_on_small_device(directory: TempDir, config: &str, size: &str) -> Self {
+        let (file, cache) = (directory.path().join("forebay.toml"), directory.path().join("cache"));
+        std::fs::write(&file, config).expect("write the configuration");
+        std::fs::create_dir_all(&cache).expect("mount point");
+        let script = format!("mount -t tmpfs -o size={size} tmpfs \"$0\" && exec \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args(["-Urm", "sh", "-c", &script]).arg(cache).arg(crate::binary::path());
+        Self::spawn(directory, command.args(["run", "--config"]).arg(file))
+    }
+
+    fn spawn(directory: TempDir, command: &mut Command) -> Self {
+        let mut child = command
             .current_dir(directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -216,6 +234,22 @@ impl Proxy {
     }
 
     // --- ending it ---
+
+    /// Kills it (SIGKILL) and gives its directory back, with all that it left there.
+    #[must_use]
+    pub fn kill(mut self) -> TempDir {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        std::mem::replace(&mut self.directory, tempfile::tempdir().expect("temporary directory"))
+    }
+
+    /// Kills it and starts it again with the configuration it had.
+    #[must_use]
+    pub fn kill_and_restart(self) -> Self {
+        let directory = self.kill();
+        let file = directory.path().join("forebay.toml");
+        Self::start(directory, &["run", "--config", file.to_str().expect("UTF-8 path")])
+    }
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {

@@ -20,6 +20,7 @@ pub struct ProxyConfig {
     log: String,
     limits: String,
     memory: String,
+    disk: Option<String>,
     upstream: String,
     site: String,
     extra: String,
@@ -73,6 +74,11 @@ impl ProxyConfig {
     /// Lines of `[cache.memory]`.
     pub fn memory(self, lines: &str) -> Self {
         Self { memory: self.memory + lines + "\n", ..self }
+    }
+
+    /// A disk tier with these lines of `[cache.disk]`; by default 64 MiB beneath the proxy's directory.
+    pub fn disk(self, lines: &str) -> Self {
+        Self { disk: Some(self.disk.unwrap_or_default() + lines + "\n"), ..self }
     }
 
     /// Lines of the `[[upstream]]`.
@@ -133,6 +139,10 @@ impl ProxyConfig {
         table("[log]", &[("path", text("-"))], &self.log);
         table("[limits]", &[], &self.limits);
         table("[cache.memory]", &[("size", text("64MiB"))], &self.memory);
+        if let Some(disk) = &self.disk {
+            let path = ("path", format!("{:?}", directory.join("cache")));
+            table("[cache.disk]", &[path, ("size", text("64MiB"))], disk);
+        }
         let mut defaults = vec![
             ("hosts", "[\"*\"]".to_owned()),
             ("certificate", format!("{:?}", site.certificate)),

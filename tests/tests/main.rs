@@ -46,6 +46,9 @@ mod conformance_sharing;
 
 mod compress;
 
+mod disk_crash;
+mod disk_tier;
+
 mod docs_configs;
 mod docs_references;
 

@@ -101,6 +101,12 @@ impl Body {
         Some(BodyReader::new(Arc::clone(self), id))
     }
 
+    /// Whether the content is written to a file of the disk tier, and read from there.
+    #[must_use]
+    pub fn is_in_file(&self) -> bool {
+        self.window.lock().is_kept_in_file()
+    }
+
     /// Bytes appended so far.
     #[must_use]
     pub fn received(&self) -> u64 {

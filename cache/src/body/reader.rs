@@ -64,6 +64,13 @@ impl BodyReader {
         Some(chunk)
     }
 
+    /// Leaves out the next `bytes`, as far as they have arrived; how many.
+    pub fn skip(&mut self, bytes: u64) -> u64 {
+        let skipped = self.body.window.lock().skip(self.id, bytes);
+        self.body.writable.notify_waiters();
+        skipped
+    }
+
     async fn read_file(
         &self,
         file: Arc<std::fs::File>,

@@ -28,6 +28,8 @@ struct FileRun {
     end: u64,
     /// Bytes are being written behind `end`: the run must not make way for memory meanwhile.
     writing: bool,
+    /// Nothing more can be written to it; it goes once everybody has read it.
+    frozen: bool,
 }
 
 /// Bounds of what is held, and who reads where. All of it stands behind one lock that is never held across an await.
@@ -125,7 +127,7 @@ impl Window {
         }
         let file = Arc::new(file()?);
         let (start, end) = (self.memory_end, self.memory_end);
-        self.run = Some(FileRun { file: Arc::clone(&file), start, end, writing: true });
+        self.run = Some(FileRun { file: Arc::clone(&file), start, end, writing: true, frozen: false });
         Ok((file, 0))
     }
 
@@ -135,6 +137,44 @@ impl Window {
             run.end += length;
             run.writing = false;
         }
+    }
+
+    /// What is kept in memory, in order: to be written to the file it moves to.
+    pub(super) fn kept(&self) -> Vec<Bytes> {
+        self.chunks.iter().map(|(_, chunk)| chunk.clone()).collect()
+    }
+
+    /// All that was appended is in `file` now, from its first byte on, and stays there.
+    pub(super) fn moved_to(&mut self, file: Arc<File>) {
+        let end = self.end_offset();
+        self.chunks.clear();
+        self.memory_end = 0;
+        self.run = Some(FileRun { file, start: 0, end, writing: true, frozen: false });
+    }
+
+    pub(super) fn is_kept_in_file(&self) -> bool {
+        self.retention == Retention::Keep && self.run.is_some()
+    }
+
+    /// `length` bytes were appended to the file that all of it is kept in.
+    pub(super) fn appended(&mut self, length: u64) {
+        if let Some(run) = &mut self.run {
+            run.end += length;
+        }
+    }
+
+    /// The file takes nothing more: what is in it is read from there, what follows goes on in memory after that.
+    pub(super) fn freeze(&mut self) {
+        self.retention = Retention::Release;
+        if let Some(run) = &mut self.run {
+            run.writing = false;
+            run.frozen = true;
+        }
+        self.release();
+    }
+
+    pub(super) fn is_frozen(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.frozen)
     }
 
     /// From now on read bytes are let go of: the content turned out to be too large to store.
@@ -168,6 +208,16 @@ impl Window {
             *position += by;
         }
         self.release();
+    }
+
+    /// Moves reader `id` on by `by` bytes at most, as far as there is anything; how far.
+    pub(super) fn skip(&mut self, id: u64, by: u64) -> u64 {
+        let end = self.end_offset();
+        let Some((_, position)) = self.readers.iter_mut().find(|(reader, _)| *reader == id) else { return 0 };
+        let skipped = by.min(end.saturating_sub(*position));
+        *position += skipped;
+        self.release();
+        skipped
     }
 
     fn release(&mut self) {

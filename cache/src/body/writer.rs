@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Body, BodyError, End, Retention};
+use crate::store::disk::LargeWriter;
 
 /// Pieces below this go into the page cache from where they are: handing them to another thread would cost more.
 const INLINE: usize = 16 * 1024;
@@ -17,11 +18,13 @@ pub struct BodyWriter {
     body: Arc<Body>,
     /// Bytes of the spool budget this body holds.
     reserved: u64,
+    /// The file of the disk tier that all of it goes to.
+    file: Option<LargeWriter>,
 }
 
 impl BodyWriter {
     pub(super) fn new(body: Arc<Body>) -> Self {
-        Self { body, reserved: 0 }
+        Self { body, reserved: 0, file: None }
     }
 
     /// Appends `chunk`. Waits only when the temporary file is full.
@@ -32,6 +35,17 @@ impl BodyWriter {
     pub async fn push(&mut self, chunk: Bytes) -> Result<(), BodyError> {
         if chunk.is_empty() {
             return Ok(());
+        }
+        if let Some(file) = &mut self.file {
+            if file.write(chunk.clone()).await.is_ok() {
+                self.body.window.lock().appended(chunk.len() as u64);
+                self.body.readable.notify_waiters();
+                return Ok(());
+            }
+            // It will not be stored; those who read it go on.
+            self.file = None;
+            self.body.window.lock().freeze();
+            self.body.readable.notify_waiters();
         }
         let length = chunk.len() as u64;
         loop {
@@ -53,7 +67,10 @@ impl BodyWriter {
                         return Ok(());
                     }
                 }
-                if in_file.unwrap_or(0) + length <= self.body.limits.file && self.body.space.reserve(length) {
+                if !window.is_frozen()
+                    && in_file.unwrap_or(0) + length <= self.body.limits.file
+                    && self.body.space.reserve(length)
+                {
                     self.reserved += length;
                     break;
                 }
@@ -78,6 +95,33 @@ impl BodyWriter {
         self.body.window.lock().spilled(length);
         self.body.readable.notify_waiters();
         Ok(())
+    }
+
+    /// Keeps the content in `file` rather than in memory: what has arrived, and all that follows. Readers go on there; new
+    /// ones can start at the first byte as long as it lasts.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot take what has arrived. Then nothing has changed.
+    pub async fn move_to(&mut self, mut file: LargeWriter) -> std::io::Result<()> {
+        let kept = self.body.window.lock().kept();
+        for chunk in kept {
+            file.write(chunk).await?;
+        }
+        self.body.window.lock().moved_to(file.file());
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Whether all of it goes to a file of the disk tier.
+    #[must_use]
+    pub fn is_in_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// The file with the whole content, once it is.
+    pub fn take_file(&mut self) -> Option<LargeWriter> {
+        self.file.take()
     }
 
     /// From now on what was read is let go of: the content is too large to store. Readers go on undisturbed.

@@ -119,6 +119,14 @@ impl MemoryStore {
         }
     }
 
+    /// Adds what was read from disk; variants that are here already are newer and stay. Content in files stays there.
+    pub(super) fn promote(&self, key: &CacheKey, stored: &Variants) {
+        let stored = stored.held_whole();
+        if !stored.is_empty() {
+            self.change(key, |variants| variants.merged(&stored));
+        }
+    }
+
     /// Forgets all variants of `key`, and parts; whether there were any variants.
     pub fn remove(&self, key: &CacheKey) -> bool {
         self.parts.invalidate(key);

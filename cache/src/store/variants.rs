@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::disk::LargeContent;
 use crate::semantics::coding::Coding;
 use crate::stored::StoredResponse;
 
@@ -55,13 +56,33 @@ pub struct Variant {
     pub coded: Vec<(Coding, Bytes)>,
     /// Heads made of it.
     pub prepared: Arc<Prepared>,
+    /// Its content, where that is in a file and not in the response.
+    pub large: Option<Arc<LargeContent>>,
 }
 
 impl Variant {
-    /// A response as it arrived.
+    /// A response as it arrived, with its content.
     #[must_use]
     pub fn new(response: Arc<StoredResponse>) -> Self {
-        Self { response, coded: Vec::new(), prepared: Arc::default() }
+        Self { response, coded: Vec::new(), prepared: Arc::default(), large: None }
+    }
+
+    /// A response whose content is in a file.
+    #[must_use]
+    pub fn in_file(response: Arc<StoredResponse>, content: Arc<LargeContent>) -> Self {
+        Self { large: Some(content), ..Self::new(response) }
+    }
+
+    /// The same content with the fields of `response`.
+    #[must_use]
+    pub fn freshened(&self, response: Arc<StoredResponse>) -> Self {
+        Self { coded: self.coded.clone(), large: self.large.clone(), ..Self::new(response) }
+    }
+
+    /// Bytes of the content as the origin sent it.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.large.as_ref().map_or_else(|| self.response.content().len() as u64, |large| large.length())
     }
 
     fn weight(&self) -> u64 {
@@ -80,6 +101,24 @@ impl Variant {
 pub struct Variants(Vec<Variant>);
 
 impl Variants {
+    /// From a list that begins with the newest.
+    #[must_use]
+    pub(super) fn newest_first(variants: Vec<Variant>) -> Self {
+        Self(variants)
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The newest response whose nominated fields match those of `forwarded` (RFC 9111 section 4.1).
     #[must_use]
     pub fn select(&self, forwarded: &HeaderMap) -> Option<&Variant> {
@@ -108,7 +147,7 @@ impl Variants {
         let Some(variant) = self.0.iter().find(|variant| Arc::ptr_eq(&variant.response, old)) else {
             return self.with(new);
         };
-        let fresh = Variant { coded: variant.coded.clone(), ..Variant::new(new) };
+        let fresh = variant.freshened(new);
         let others = self.0.iter().filter(|variant| !Arc::ptr_eq(&variant.response, old)).cloned();
         Self(std::iter::once(fresh).chain(others).collect())
     }
@@ -123,6 +162,21 @@ impl Variants {
             variant.coded.push((coding, content));
         }
         changed
+    }
+
+    /// With those of `older` that are not here.
+    #[must_use]
+    pub(super) fn merged(&self, older: &Self) -> Self {
+        let is_here =
+            |variant: &Variant| self.0.iter().any(|here| here.response.variance() == variant.response.variance());
+        let others = older.0.iter().filter(|variant| !is_here(variant));
+        Self(self.0.iter().chain(others).take(MOST).cloned().collect())
+    }
+
+    /// Those whose content is not in a file.
+    #[must_use]
+    pub(super) fn held_whole(&self) -> Self {
+        Self(self.0.iter().filter(|variant| variant.large.is_none()).cloned().collect())
     }
 
     pub(super) fn weight(&self) -> u64 {

@@ -5,6 +5,7 @@
 
 mod admin;
 mod cache_rules;
+mod disk;
 mod limits;
 mod listen;
 mod log;
@@ -28,7 +29,7 @@ pub(crate) use log::FORMATS;
 pub(crate) use site::PRESETS;
 pub(crate) use upstream::BALANCE;
 
-use crate::model::{Config, MemoryTier};
+use crate::model::{Config, DiskTier, MemoryTier};
 use crate::reading::Reading;
 use crate::table::Table;
 
@@ -45,24 +46,24 @@ pub(crate) fn config(reading: &Reading<'_>, root: Spanned<DeTable<'_>>) -> Confi
     let admin = admin::read(table.take("admin").and_then(|item| item.table("[admin]")), &listeners, reading);
     let log = log::read(table.take("log").and_then(|item| item.table("[log]")), reading);
     let limits = limits::read(table.take("limits").and_then(|item| item.table("[limits]")), reading);
-    let memory = cache(&mut table, reading);
+    let (memory, disk) = cache(&mut table, reading);
     let pools = upstream::read(&mut table);
     let sites = site::read(&mut table, &pools, listeners.tls.as_ref());
     table.unsupported("icp", "[icp]", "remove the table; siblings are not asked before the origin yet");
     table.unsupported("tcp", "[[tcp]]", "remove the table; this version forwards HTTP alone");
     table.finish();
-    Config { server, listen: listeners.list, admin, log, limits, memory, upstreams: pools.list, sites }
+    Config { server, listen: listeners.list, admin, log, limits, memory, disk, upstreams: pools.list, sites }
 }
 
 /// `[cache]`, the parent of the tiers.
-fn cache(root: &mut Table<'_, '_>, reading: &Reading<'_>) -> MemoryTier {
+fn cache(root: &mut Table<'_, '_>, reading: &Reading<'_>) -> (MemoryTier, Option<DiskTier>) {
     let Some(mut table) = root.take("cache").and_then(|item| item.table("[cache]")) else {
-        return memory::read(None, reading);
+        return (memory::read(None, reading), None);
     };
     let tier = memory::read(table.take("memory").and_then(|item| item.table("[cache.memory]")), reading);
-    table.unsupported("disk", "[cache.disk]", "remove the table; stored responses are kept in memory");
+    let disk = table.take("disk").and_then(|item| item.table("[cache.disk]")).map(|table| disk::read(table, reading));
     table.finish();
-    tier
+    (tier, disk)
 }
 
 /// A table that is not in the file, to read the defaults from.

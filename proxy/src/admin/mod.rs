@@ -32,6 +32,11 @@ pub(crate) trait AdminState {
     /// Why no traffic should be sent here; empty when ready.
     fn ready(&self) -> Vec<String>;
 
+    /// What does not work as it should, although traffic is served.
+    fn degraded(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Every metric in the Prometheus text format 0.0.4.
     fn metrics(&self) -> String;
 

@@ -30,8 +30,29 @@ impl Operator {
         AdminService { operator: Arc::clone(self), listener: Some(listener) }
     }
 
-    /// Brings the gauges of the memory tier up to date.
-    fn refresh(&self) -> TierStatus {
+    /// Brings the gauges of the tiers up to date.
+    fn refresh(&self) -> Vec<TierStatus> {
+        std::iter::once(self.memory()).chain(self.disk()).collect()
+    }
+
+    fn disk(&self) -> Option<TierStatus> {
+        let lasting = &self.shared.lasting;
+        let (stats, disk) = (lasting.store.disk_stats()?, &lasting.metrics.disk);
+        disk.objects.set(i64::try_from(stats.objects).unwrap_or(i64::MAX));
+        disk.bytes.set(i64::try_from(stats.bytes).unwrap_or(i64::MAX));
+        disk.evictions.inc_by(stats.evictions.saturating_sub(disk.evictions.get()));
+        lasting.metrics.device.set(&stats);
+        Some(TierStatus {
+            name: stats.degraded.map_or_else(|| "disk".to_owned(), |reason| format!("disk (degraded: {reason})")),
+            objects: stats.objects,
+            bytes: stats.bytes,
+            capacity: stats.size,
+            hits: disk.hits.get(),
+            misses: disk.misses.get(),
+        })
+    }
+
+    fn memory(&self) -> TierStatus {
         let lasting = &self.shared.lasting;
         let (stats, memory) = (lasting.store.stats(), &lasting.metrics.memory);
         memory.objects.set(i64::try_from(stats.objects).unwrap_or(i64::MAX));
@@ -57,6 +78,11 @@ impl AdminState for Operator {
         if *self.draining.borrow() { vec!["draining".to_owned()] } else { Vec::new() }
     }
 
+    fn degraded(&self) -> Vec<String> {
+        let disk = self.shared.lasting.store.disk().and_then(|disk| disk.degraded());
+        disk.map(|reason| format!("disk tier degraded: {reason}")).into_iter().collect()
+    }
+
     fn metrics(&self) -> String {
         self.refresh();
         self.shared.lasting.metrics.render()
@@ -78,7 +104,7 @@ impl AdminState for Operator {
                 limit: self.shared.connections_limit as u64,
                 refused: metrics.connections_refused.get(),
             },
-            tiers: vec![self.refresh()],
+            tiers: self.refresh(),
             sites,
             upstreams: self.upstreams(&runtime),
         }

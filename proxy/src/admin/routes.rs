@@ -48,17 +48,20 @@ fn check_host(request: &Request, state: &(dyn AdminState + Send + Sync)) -> Resu
     }
 }
 
-/// 200 or 503; the reasons one a line, or as JSON with `?verbose`.
+/// 200 or 503; the reasons one a line, or as JSON with `?verbose`. What works without being whole is said and still ready.
 fn ready(request: &Request, state: &(dyn AdminState + Send + Sync)) -> Response {
     let reasons = state.ready();
+    let degraded = state.degraded();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let verbose = request.query.split('&').any(|parameter| {
         let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
         name == "verbose"
     });
     if verbose {
-        let detail = serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons });
+        let detail = serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons, "degraded": degraded });
         return Response::new(status, "application/json", format!("{detail}\n"));
     }
-    Response::text(status, if reasons.is_empty() { "ready".to_owned() } else { reasons.join("\n") })
+    let mut lines = if reasons.is_empty() { vec!["ready".to_owned()] } else { reasons };
+    lines.extend(degraded);
+    Response::text(status, lines.join("\n"))
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+mod cache;
 mod check;
 mod run;
 
@@ -44,6 +45,9 @@ enum Verb {
     Run(Run),
     /// Check a configuration file: all mistakes at once, exit 1 if there are any.
     Check(Check),
+    /// Look at the disk tier of an instance that is not running.
+    #[command(subcommand)]
+    Cache(cache::Verb),
 }
 
 #[derive(Debug, Args)]
@@ -71,6 +75,7 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.verb {
         Some(Verb::Run(run)) => run::run(run.config.as_deref(), &run.demo),
+        Some(Verb::Cache(verb)) => cache::cache(&verb),
         Some(Verb::Check(check)) => check::check(&check.config, check.dump),
         None => {
             let dump = cli.dump.is_some();

@@ -131,7 +131,7 @@ pub(super) fn keep_beginning(
 ) {
     let Some((length, content)) = length.zip(content.filter(|content| !content.is_empty())) else { return };
     let can_be_completed = response.status() == StatusCode::OK && if_range_value(response).is_some();
-    if can_be_completed && length <= lasting.store.max_object() && !plan.leader.fill().is_doomed() {
+    if can_be_completed && length <= lasting.store.max_in_memory() && !plan.leader.fill().is_doomed() {
         lasting.store.insert_parts(&plan.key, Parts::new(Arc::clone(response), length, 0, content));
     }
 }

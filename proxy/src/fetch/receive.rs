@@ -1,6 +1,115 @@
-//! Receive: whether a response head can be trusted to say where its content ends (RFC 9112 section 6.3).
+//! Receive: up to the final head of a response, and whether it can be trusted to say where its content ends (RFC 9112
+//! section 6.3).
+
+use forebay_cache::clock::{Clock as _, Timestamp};
+use forebay_cache::semantics::hop_by_hop;
+use http::{HeaderMap, StatusCode};
+use tokio::sync::mpsc;
 
 use super::FetchError;
+use super::forward::{self, Event, Exchange, Outbound};
+use super::run::UpstreamReport;
+use crate::account::entry::UpstreamExchange;
+use crate::http::RequestBody;
+use crate::runtime::Lasting;
+use crate::upstream::Pool;
+
+/// Kept connections tried that turn out to be dead.
+const REPEATS: usize = 4;
+
+/// Interim responses taken from an upstream before its final one.
+const INTERIMS: usize = 16;
+
+/// A response head.
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) fields: HeaderMap,
+    pub(super) at: Timestamp,
+    /// Whether content follows.
+    pub(super) content: bool,
+}
+
+/// Connects, sends, and reads up to the final head. A kept connection that turns out to be dead is no failure: what can
+/// be repeated is repeated on another.
+pub(super) async fn begin(
+    lasting: &Lasting,
+    pool: &Pool,
+    interim: Option<&mpsc::Sender<(StatusCode, HeaderMap)>>,
+    outbound: Outbound,
+    report: &mut UpstreamReport,
+) -> Result<(Exchange, Head), FetchError> {
+    let repeatable = outbound.is_repeatable().then(|| clone_head(&outbound));
+    let mut outbound = outbound;
+    let mut repeats = 0;
+    loop {
+        let mut exchange = forward::connect(lasting, pool, outbound).await?;
+        match read_head(lasting, &mut exchange, interim, report).await {
+            Ok(head) => return Ok((exchange, head)),
+            Err(error) => match &repeatable {
+                Some(again) if exchange.reused && error.is_closed() && repeats < REPEATS => {
+                    repeats += 1;
+                    outbound = clone_head(again);
+                }
+                _ => {
+                    exchange.server.metrics.failed();
+                    return Err(error);
+                }
+            },
+        }
+    }
+}
+
+async fn read_head(
+    lasting: &Lasting,
+    exchange: &mut Exchange,
+    interim: Option<&mpsc::Sender<(StatusCode, HeaderMap)>>,
+    report: &mut UpstreamReport,
+) -> Result<Head, FetchError> {
+    let connected = exchange.started.elapsed();
+    let told = UpstreamExchange {
+        address: exchange.server.address,
+        status: None,
+        connect: Some(connected),
+        first_byte: None,
+        total: None,
+    };
+    *report = Some(told);
+    let mut interims = 0;
+    loop {
+        match exchange.event().await? {
+            Event::Interim(..) if interims == INTERIMS => {
+                return Err(FetchError::bad_gateway("upstream-interim-flood"));
+            }
+            Event::Interim(status, mut fields) => {
+                interims += 1;
+                // 100 is for the hop it was sent on; the others are for the client.
+                if let Some(interim) = interim.filter(|_| status != StatusCode::CONTINUE) {
+                    hop_by_hop::strip(&mut fields);
+                    let _ = interim.try_send((status, fields));
+                }
+            }
+            Event::Head(status, fields, content) => {
+                let first_byte = exchange.started.elapsed();
+                exchange.server.metrics.response(status.as_u16(), first_byte);
+                let first_byte = Some(first_byte.saturating_sub(connected));
+                *report = Some(UpstreamExchange { status: Some(status.as_u16()), first_byte, ..told });
+                return Ok(Head { status, fields, at: lasting.clock.now(), content });
+            }
+            Event::Chunk(_) | Event::End => return Err(FetchError::UNEXPECTED),
+        }
+    }
+}
+
+pub(super) fn clone_head(outbound: &Outbound) -> Outbound {
+    Outbound {
+        method: outbound.method.clone(),
+        path_query: outbound.path_query.clone(),
+        fields: outbound.fields.clone(),
+        body: RequestBody::Empty,
+        upgrade: false,
+        expects_continue: false,
+    }
+}
 
 /// Looks at the head as it came, before any field was interpreted or dropped.
 ///

@@ -8,25 +8,26 @@ use forebay_cache::body::BodyReader;
 use forebay_cache::clock::{Clock as _, Timestamp};
 use forebay_cache::fill::{Flight, Leader, Verdict};
 use forebay_cache::key::CacheKey;
-use forebay_cache::semantics::groups::{groups as groups_of, invalidated_groups};
-use forebay_cache::semantics::validation::{HeadEffect, Preconditions, freshened_by_304, head_effect};
+use forebay_cache::semantics::validation::Preconditions;
 use forebay_cache::semantics::{
-    Exchange as Exchanged, RequestDirectives, Storability, TargetUri, hop_by_hop, invalidated, stale_if_error,
-    storability,
+    Exchange as Exchanged, RequestDirectives, Storability, TargetUri, stale_if_error, storability,
 };
+use forebay_cache::store::Variant;
+use forebay_cache::store::disk::LargeWriter;
 use forebay_cache::stored::StoredResponse;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::FetchError;
-use super::forward::{self, Event, Exchange, Outbound};
+use super::forward::Outbound;
+use super::freshen::{freshen, invalidate, learn_from_head, responses};
 use super::partial::{Completion, Keeping};
+use super::receive::{Head, begin, clone_head};
 use super::stream::{Frame, content_length, fill, hand_over};
 use crate::account::entry::UpstreamExchange;
 use crate::http::RequestBody;
 use crate::runtime::Lasting;
 use crate::site::{Route, Site};
-use crate::stages;
 use crate::upstream::Pool;
 
 /// What is to be fetched, and what for.
@@ -56,7 +57,7 @@ pub(crate) struct StorePlan {
     pub(crate) route: Arc<Route>,
     pub(crate) leader: Leader<FetchError>,
     /// Stored responses of the key: the upstream is asked whether one of them is still good.
-    pub(crate) candidates: Vec<Arc<StoredResponse>>,
+    pub(crate) candidates: Vec<Variant>,
     /// It is for one request, of a kind of its own (credentials, POST): what comes of it says nothing about others.
     pub(crate) of_one: bool,
     /// Parts are stored, and this is missing: it is asked for instead of the whole.
@@ -68,9 +69,9 @@ pub(crate) enum Arrived {
     /// A storable response on its way, and fields that are not stored but are for the client that caused the fill.
     Flight(Arc<Flight>, HeaderMap),
     /// A stored response that is good again.
-    Freshened(Arc<StoredResponse>),
+    Freshened(Variant),
     /// A response that another fill stored since the look-up.
-    Stored(Arc<StoredResponse>),
+    Stored(Variant),
     /// A response for this client alone.
     Private(Private),
 }
@@ -85,12 +86,6 @@ pub(crate) struct Private {
     /// Why it is not stored; `None` for a pass.
     pub(crate) reason: Option<&'static str>,
 }
-
-/// Kept connections tried that turn out to be dead.
-const REPEATS: usize = 4;
-
-/// Interim responses taken from an upstream before its final one.
-const INTERIMS: usize = 16;
 
 /// The exchange as the log tells it, whatever came of it.
 pub(crate) type UpstreamReport = Option<UpstreamExchange>;
@@ -121,7 +116,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
     let (lasting, pool) = (Arc::clone(lasting), Arc::clone(pool));
     let mut outbound = take(&mut job.outbound);
     let mut candidates = job.store.as_ref().map(|plan| plan.candidates.clone()).unwrap_or_default();
-    let preconditions = Preconditions::for_stored(&candidates.iter().map(Arc::as_ref).collect::<Vec<_>>());
+    let preconditions = Preconditions::for_stored(&responses(&candidates));
     if !candidates.is_empty() {
         preconditions.apply(&mut outbound.fields);
     }
@@ -153,7 +148,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             Err(error) => return Err((error, Some(answer))),
         };
         if let Some(invalidates) = &job.invalidates {
-            invalidate(&lasting, &sent.method, invalidates, &head);
+            invalidate(&lasting, &sent.method, invalidates, &head).await;
         }
         let Some(plan) = &mut job.store else {
             return hand_over(&lasting, &pool, exchange, head, None, None, answer, *report).await;
@@ -175,7 +170,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         .request_has_content(sent.has_content);
         if head.status == StatusCode::NOT_MODIFIED && !preconditions.is_empty() && !candidates.is_empty() {
             if let Some(fresh) = freshen(&lasting, plan, &exchanged, &candidates) {
-                plan.leader.settle_and_leave(Verdict::Freshened(Arc::clone(&fresh)));
+                plan.leader.settle_and_leave(Verdict::Freshened(fresh.clone()));
                 let _ = answer.send((Ok(Arrived::Freshened(fresh)), *report));
                 exchange.release(&lasting, &pool).await;
                 return Ok(());
@@ -204,7 +199,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             match completion.complete(&exchanged, policy).filter(|_| head.status == StatusCode::PARTIAL_CONTENT) {
                 Some((whole, before, behind)) => {
                     let frame = Frame { before, behind, length: Some(completion.parts.complete()) };
-                    return fill(&lasting, &pool, plan, exchange, head, whole, frame, answer, *report).await;
+                    return fill(&lasting, &pool, plan, exchange, head, (whole, None), frame, answer, *report).await;
                 }
                 // Not what is missing, or not of the same representation: ask for the whole.
                 None if matches!(head.status, StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE) => {
@@ -217,20 +212,18 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
                 None => {}
             }
         }
-        let keeping = Keeping::of(&exchanged, &plan.route.rules.policy, lasting.store.max_object());
+        let keeping = Keeping::of(&exchanged, &plan.route.rules.policy, lasting.store.max_in_memory());
         let verdict = match storability(&exchanged, &plan.route.rules.policy) {
             Storability::No(reason) => Err(reason.as_str()),
-            Storability::Yes
-                if content_length(&head.fields).is_some_and(|length| length > lasting.store.max_object()) =>
-            {
-                Err("too-large")
-            }
-            Storability::Yes => Ok(StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy)),
+            Storability::Yes => match place(&lasting, plan, &head).await {
+                Ok(file) => Ok((StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy), file)),
+                Err(reason) => Err(reason),
+            },
         };
         return match verdict {
-            Ok(response) => {
+            Ok((response, file)) => {
                 let frame = Frame::of(&head);
-                fill(&lasting, &pool, plan, exchange, head, response, frame, answer, *report).await
+                fill(&lasting, &pool, plan, exchange, head, (response, file), frame, answer, *report).await
             }
             Err(reason) => {
                 // Neither an error that passes nor one client's wish says anything about the next response.
@@ -259,15 +252,6 @@ struct Sent {
     at: Timestamp,
 }
 
-/// A response head.
-pub(super) struct Head {
-    pub(super) status: StatusCode,
-    pub(super) fields: HeaderMap,
-    at: Timestamp,
-    /// Whether content follows.
-    pub(super) content: bool,
-}
-
 fn take(outbound: &mut Outbound) -> Outbound {
     let empty = Outbound {
         method: Method::GET,
@@ -280,164 +264,24 @@ fn take(outbound: &mut Outbound) -> Outbound {
     std::mem::replace(outbound, empty)
 }
 
-fn clone_head(outbound: &Outbound) -> Outbound {
-    Outbound {
-        method: outbound.method.clone(),
-        path_query: outbound.path_query.clone(),
-        fields: outbound.fields.clone(),
-        body: RequestBody::Empty,
-        upgrade: false,
-        expects_continue: false,
-    }
-}
-
-/// Connects, sends, and reads up to the final head. A kept connection that turns out to be dead is no failure: what can
-/// be repeated is repeated on another.
-async fn begin(
-    lasting: &Lasting,
-    pool: &Pool,
-    interim: Option<&mpsc::Sender<(StatusCode, HeaderMap)>>,
-    outbound: Outbound,
-    report: &mut UpstreamReport,
-) -> Result<(Exchange, Head), FetchError> {
-    let repeatable = outbound.is_repeatable().then(|| clone_head(&outbound));
-    let mut outbound = outbound;
-    let mut repeats = 0;
-    loop {
-        let mut exchange = forward::connect(lasting, pool, outbound).await?;
-        match read_head(lasting, &mut exchange, interim, report).await {
-            Ok(head) => return Ok((exchange, head)),
-            Err(error) => match &repeatable {
-                Some(again) if exchange.reused && error.is_closed() && repeats < REPEATS => {
-                    repeats += 1;
-                    outbound = clone_head(again);
-                }
-                _ => {
-                    exchange.server.metrics.failed();
-                    return Err(error);
-                }
-            },
-        }
-    }
-}
-
-async fn read_head(
-    lasting: &Lasting,
-    exchange: &mut Exchange,
-    interim: Option<&mpsc::Sender<(StatusCode, HeaderMap)>>,
-    report: &mut UpstreamReport,
-) -> Result<Head, FetchError> {
-    let connected = exchange.started.elapsed();
-    let told = UpstreamExchange {
-        address: exchange.server.address,
-        status: None,
-        connect: Some(connected),
-        first_byte: None,
-        total: None,
-    };
-    *report = Some(told);
-    let mut interims = 0;
-    loop {
-        match exchange.event().await? {
-            Event::Interim(..) if interims == INTERIMS => {
-                return Err(FetchError::bad_gateway("upstream-interim-flood"));
-            }
-            Event::Interim(status, mut fields) => {
-                interims += 1;
-                // 100 is for the hop it was sent on; the others are for the client.
-                if let Some(interim) = interim.filter(|_| status != StatusCode::CONTINUE) {
-                    hop_by_hop::strip(&mut fields);
-                    let _ = interim.try_send((status, fields));
-                }
-            }
-            Event::Head(status, fields, content) => {
-                let first_byte = exchange.started.elapsed();
-                exchange.server.metrics.response(status.as_u16(), first_byte);
-                let first_byte = Some(first_byte.saturating_sub(connected));
-                *report = Some(UpstreamExchange { status: Some(status.as_u16()), first_byte, ..told });
-                return Ok(Head { status, fields, at: lasting.clock.now(), content });
-            }
-            Event::Chunk(_) | Event::End => return Err(FetchError::UNEXPECTED),
-        }
-    }
-}
-
 /// Statuses a stale response may stand in for (RFC 5861 section 4).
 fn is_failure(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
-fn stale_stands_in(candidates: &[Arc<StoredResponse>], request: &RequestDirectives, now: Timestamp) -> bool {
-    candidates.iter().any(|stored| stale_if_error(stored, request, now))
+fn stale_stands_in(candidates: &[Variant], request: &RequestDirectives, now: Timestamp) -> bool {
+    candidates.iter().any(|stored| stale_if_error(&stored.response, request, now))
 }
 
-/// RFC 9111 section 4.3.4. `None` when the 304 is about none of the candidates.
-fn freshen(
-    lasting: &Lasting,
-    plan: &StorePlan,
-    exchanged: &Exchanged<'_>,
-    candidates: &[Arc<StoredResponse>],
-) -> Option<Arc<StoredResponse>> {
-    let selected = freshened_by_304(exchanged.response, &candidates.iter().map(Arc::as_ref).collect::<Vec<_>>());
-    let mut answer = None;
-    for old in selected.into_iter().filter_map(|index| candidates.get(index)) {
-        let (fresh, storability) = old.freshen(exchanged, &plan.route.rules.policy);
-        let matches = fresh.variance().matches(exchanged.request);
-        let fresh = Arc::new(fresh);
-        if storability.is_yes() && !plan.leader.fill().is_doomed() {
-            lasting.store.freshen(&plan.key, old, Arc::clone(&fresh));
-            if !matches {
-                lasting.store.insert(&plan.key, Arc::new(fresh.for_request(exchanged.request)));
-            }
-        }
-        answer.get_or_insert(fresh);
+/// Where the content will be kept: in memory (`None`), or in a file from the first byte on when it is known to be too large
+/// for that. `Err`: nowhere, for this reason.
+async fn place(lasting: &Lasting, plan: &StorePlan, head: &Head) -> Result<Option<LargeWriter>, &'static str> {
+    let length = content_length(&head.fields).filter(|_| head.content).unwrap_or(0);
+    if length <= lasting.store.max_in_memory() {
+        return Ok(None);
     }
-    answer
-}
-
-/// RFC 9111 section 4.3.5: what the response to HEAD says of those to GET. One that describes the same representation
-/// freshens the stored response, which then answers; one that contradicts it makes it stale.
-fn learn_from_head(
-    lasting: &Lasting,
-    plan: &StorePlan,
-    exchanged: &Exchanged<'_>,
-    candidates: &[Arc<StoredResponse>],
-) -> Option<Arc<StoredResponse>> {
-    let old = candidates.first()?;
-    match head_effect(old, exchanged.status, exchanged.response) {
-        HeadEffect::Freshen => {
-            let (fresh, storability) = old.freshen(exchanged, &plan.route.rules.policy);
-            let fresh = Arc::new(fresh);
-            if storability.is_yes() && !plan.leader.fill().is_doomed() {
-                lasting.store.freshen(&plan.key, old, Arc::clone(&fresh));
-            }
-            Some(fresh)
-        }
-        HeadEffect::MakeStale => {
-            if !plan.leader.fill().is_doomed() {
-                lasting.store.freshen(&plan.key, old, Arc::new(old.made_stale(exchanged.response_time)));
-            }
-            None
-        }
-        HeadEffect::None => None,
+    if length > lasting.store.max_object() {
+        return Err("too-large");
     }
-}
-
-fn invalidate(lasting: &Lasting, method: &Method, invalidates: &Invalidates, head: &Head) {
-    let mut groups = invalidated_groups(method, head.status, &head.fields);
-    for uri in invalidated(method, head.status, &invalidates.target, &head.fields) {
-        if let Some(key) = stages::key::of_uri(&invalidates.site, &uri) {
-            // RFC 9875 section 2.2.1: the groups of what is invalidated go with it. They do not cascade.
-            let stored = lasting.store.get(&key);
-            let fields = stored.iter().flat_map(|stored| stored.iter()).map(|variant| variant.response.fields());
-            groups.extend(fields.flat_map(groups_of));
-            lasting.store.remove(&key);
-            lasting.fills.doom(&key);
-        }
-    }
-    if !groups.is_empty()
-        && let Some(key) = stages::key::of_uri(&invalidates.site, &invalidates.target)
-    {
-        lasting.groups.invalidate(&key, &groups, lasting.clock.now());
-    }
+    lasting.store.begin_large(&plan.key, Some(length)).await.map(Some).map_err(|_| "no-room")
 }

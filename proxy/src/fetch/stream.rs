@@ -6,6 +6,7 @@ use bytes::Bytes;
 use forebay_cache::body::{Body, BodyWriter, Limits, Retention};
 use forebay_cache::fill::{Flight, Verdict};
 use forebay_cache::semantics::hop_by_hop;
+use forebay_cache::store::disk::LargeWriter;
 use forebay_cache::stored::StoredResponse;
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, DATE, HeaderName};
 use http::{HeaderMap, StatusCode};
@@ -13,7 +14,8 @@ use http::{HeaderMap, StatusCode};
 use super::FetchError;
 use super::forward::{Event, Exchange};
 use super::partial::{self, Keeping};
-use super::run::{Answer, Arrived, Failed, Head, Private, StorePlan, UpstreamReport};
+use super::receive::Head;
+use super::run::{Answer, Arrived, Failed, Private, StorePlan, UpstreamReport};
 use crate::http::date;
 use crate::runtime::Lasting;
 use crate::upstream::Pool;
@@ -46,12 +48,17 @@ pub(super) async fn fill(
     plan: &mut StorePlan,
     mut exchange: Exchange,
     head: Head,
-    response: StoredResponse,
+    (response, file): (StoredResponse, Option<LargeWriter>),
     frame: Frame,
     answer: Answer,
     report: UpstreamReport,
 ) -> Result<(), Failed> {
     let (mut writer, body) = Body::new(Retention::Keep, Limits::default(), Arc::clone(&lasting.spool));
+    if let Some(file) = file
+        && writer.move_to(file).await.is_err()
+    {
+        return Err((FetchError::UNEXPECTED, Some(answer)));
+    }
     let response = Arc::new(response);
     let Frame { before, behind, length } = frame;
     let is_completed = !before.is_empty() || !behind.is_empty();
@@ -70,14 +77,19 @@ pub(super) async fn fill(
         match exchange.event().await {
             Ok(Event::Chunk(chunk)) => {
                 received += chunk.len() as u64;
-                if keeps && received > lasting.store.max_object() {
-                    keeps = false;
-                    lasting.not_shared.insert(plan.key.clone(), "too-large");
-                    plan.leader.settle_and_leave(Verdict::NotShared("too-large"));
-                    writer.stop_retaining();
+                let in_file = writer.is_in_file();
+                if keeps && !in_file && received > lasting.store.max_in_memory() {
+                    keeps = outgrow(lasting, plan, &mut writer).await;
+                    if !keeps {
+                        writer.stop_retaining();
+                    }
                 }
                 if writer.push(chunk).await.is_err() {
                     break;
+                }
+                if in_file && !writer.is_in_file() {
+                    keeps = false;
+                    give_up(lasting, plan, "no-room");
                 }
             }
             Ok(Event::End) => break,
@@ -100,11 +112,37 @@ pub(super) async fn fill(
     }
     // The AP server is done: its worker is free before anything else happens.
     exchange.release(lasting, pool).await;
-    if let Some(content) = writer.content().filter(|_| keeps && !plan.leader.fill().is_doomed()) {
-        lasting.store.insert(&plan.key, Arc::new(response.as_ref().clone().with_content(content)));
+    if keeps && !plan.leader.fill().is_doomed() {
+        if let Some(file) = writer.take_file() {
+            lasting.store.commit_large(&plan.key, response, file).await;
+        } else if let Some(content) = writer.content() {
+            lasting.store.insert(&plan.key, Arc::new(response.as_ref().clone().with_content(content)));
+        }
+        // Invalidated while it was stored: see `invalidate`.
+        if plan.leader.fill().is_doomed() {
+            lasting.store.remove(&plan.key).await;
+        }
     }
     writer.finish();
     Ok(())
+}
+
+/// The content has become too large for memory; whether it goes on in a file.
+async fn outgrow(lasting: &Lasting, plan: &mut StorePlan, writer: &mut BodyWriter) -> bool {
+    let moved = match lasting.store.begin_large(&plan.key, None).await {
+        Ok(file) => writer.move_to(file).await.is_ok(),
+        Err(_) => false,
+    };
+    if !moved {
+        give_up(lasting, plan, "too-large");
+    }
+    moved
+}
+
+/// The response will not be stored after all: nobody else joins it.
+fn give_up(lasting: &Lasting, plan: &mut StorePlan, reason: &'static str) {
+    lasting.not_shared.insert(plan.key.clone(), reason);
+    plan.leader.settle_and_leave(Verdict::NotShared(reason));
 }
 
 /// What is not stored but is for the client that asked: fields that `private` or `no-cache` name (RFC 9111 sections

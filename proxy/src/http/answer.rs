@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use forebay_cache::body::BodyReader;
+use forebay_cache::store::disk::LargeReader;
 use http::{HeaderMap, StatusCode};
 
 use crate::stages::offload::FileBody;
@@ -27,6 +28,8 @@ pub(crate) enum Content {
     Stream(BodyReader),
     /// A part of what is on its way: skip so many bytes, send so many.
     StreamRange(BodyReader, u64, u64),
+    /// From the disk tier.
+    Stored(LargeReader),
     /// From the file system.
     File(Box<FileBody>),
     /// An upgraded connection: bytes of the upstream as they come, until either side ends.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use forebay_cache::fill::{Flight, Joined, Leader, Verdict};
 use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::RequestDirectives;
-use forebay_cache::stored::StoredResponse;
+use forebay_cache::store::Variant;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
@@ -36,7 +36,7 @@ pub(crate) struct Wanted {
     pub(crate) forwarded: HeaderMap,
     pub(crate) route: Arc<Route>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) candidates: Vec<Arc<StoredResponse>>,
+    pub(crate) candidates: Vec<Variant>,
     /// Parts are stored, and this is missing.
     pub(crate) completion: Option<Completion>,
 }
@@ -71,11 +71,11 @@ pub(crate) async fn obtain(
             Verdict::Streaming(flight) if flight.response.variance().matches(&wanted.forwarded) => {
                 return Ok(Arrived::Flight(flight, HeaderMap::new()));
             }
-            Verdict::Freshened(stored) if stored.variance().matches(&wanted.forwarded) => {
+            Verdict::Freshened(stored) if stored.response.variance().matches(&wanted.forwarded) => {
                 return Ok(Arrived::Freshened(stored));
             }
             Verdict::Streaming(flight) => variance = other_variant(&flight, wanted),
-            Verdict::Freshened(stored) => variance = stored.variance().suffix_for(&wanted.forwarded),
+            Verdict::Freshened(stored) => variance = stored.response.variance().suffix_for(&wanted.forwarded),
             Verdict::NotShared(_) => break,
             Verdict::Failed(error) => return Err(error),
         }
@@ -89,15 +89,16 @@ fn other_variant(flight: &Flight, wanted: &Wanted) -> Vec<u8> {
 }
 
 /// A fresh response stored since the look-up: not one that the look-up saw.
-fn newer(wanted: &Wanted, context: &Context) -> Option<Arc<StoredResponse>> {
+fn newer(wanted: &Wanted, context: &Context) -> Option<Variant> {
     let lasting = context.lasting();
-    let variants = lasting.store.get(&wanted.key)?;
-    let response = &variants.select(&wanted.forwarded)?.response;
-    let seen = wanted.candidates.iter().any(|candidate| Arc::ptr_eq(candidate, response));
+    let variants = lasting.store.in_memory(&wanted.key)?;
+    let variant = variants.select(&wanted.forwarded)?;
+    let response = &variant.response;
+    let seen = wanted.candidates.iter().any(|candidate| Arc::ptr_eq(&candidate.response, response));
     let usable = response.is_fresh(context.now)
         && !response.metadata().validate_always
         && !lasting.groups.is_invalidated(&wanted.key, response);
-    (!seen && usable).then(|| Arc::clone(response))
+    (!seen && usable).then(|| variant.clone())
 }
 
 /// Starts the fill and waits for what it brings.

@@ -4,6 +4,7 @@
 //! the attack catalogue). What counts at the rate of requests is held as a handle: a hit costs a few atomic additions, no
 //! lookup and no allocation.
 
+mod device;
 mod process;
 mod site;
 mod upstream;
@@ -19,6 +20,7 @@ use prometheus::{
     TextEncoder,
 };
 
+pub(crate) use self::device::DeviceMetrics;
 use self::process::Process;
 use self::site::RequestMetrics;
 pub(crate) use self::site::SiteMetrics;
@@ -40,8 +42,9 @@ pub(crate) struct Metrics {
     /// The memory tier.
     pub(crate) memory: TierMetrics,
     /// The disk tier.
-    #[expect(dead_code, reason = "its series are there, at zero, before the tier is")]
     pub(crate) disk: TierMetrics,
+    /// What only the disk tier has.
+    pub(crate) device: DeviceMetrics,
     /// Fills that run now.
     pub(crate) fills_in_flight: IntGauge,
     /// Requests that joined a fill another request had started.
@@ -116,6 +119,7 @@ impl Metrics {
             unrouted: Arc::new(unrouted),
             memory: tiers.tier("memory")?,
             disk: tiers.tier("disk")?,
+            device: DeviceMetrics::new(&make)?,
             fills_in_flight: make.gauge("forebay_fills_in_flight", "Fills that run now.")?,
             coalesced: make.counter(
                 "forebay_coalesced_requests_total",

@@ -43,10 +43,18 @@ impl Source {
         }
     }
 
+    /// Whether the content is in a file of the disk tier: then it is not held in memory in any coding.
+    fn is_in_file(&self) -> bool {
+        match self {
+            Self::Stored(variant) => variant.large.is_some(),
+            Self::Flight(flight) => flight.body.is_in_file(),
+        }
+    }
+
     /// Length of the content as the origin sent it, where it is known.
     fn length(&self) -> Option<u64> {
         match self {
-            Self::Stored(variant) => Some(variant.response.content().len() as u64),
+            Self::Stored(variant) => Some(variant.length()),
             Self::Flight(flight) => flight.length,
         }
     }
@@ -59,7 +67,7 @@ pub(crate) async fn represent(context: &Context, site: &Site, key: &CacheKey, so
     let request = &context.request;
     let mut fields = response.fields().clone();
     fields.remove(CONTENT_LENGTH);
-    let coding = choose(context, site, status, &mut fields, source.length());
+    let coding = choose(context, site, status, &mut fields, source.length()).filter(|_| !source.is_in_file());
     if let Some(coding) = coding {
         compress::fields::encoded(&mut fields, coding, None);
     }
@@ -84,7 +92,10 @@ pub(crate) async fn represent(context: &Context, site: &Site, key: &CacheKey, so
         }
     }
     let content = match source {
-        Source::Stored(variant) => Content::Memory(vec![variant.response.content().clone()]),
+        Source::Stored(variant) => match &variant.large {
+            Some(large) => Content::Stored(large.reader(0..large.length())),
+            None => Content::Memory(vec![variant.response.content().clone()]),
+        },
         Source::Flight(_) if request.method == Method::HEAD => Content::Empty,
         Source::Flight(flight) => Content::Stream(flight.body.reader()?),
     };
@@ -197,13 +208,19 @@ fn ranges(context: &Context, source: &Source, length: u64, fields: &HeaderMap) -
             fields.insert(CONTENT_RANGE, range::content_range(&single, length));
             let wanted = single.end - single.start;
             let content = match source {
-                Source::Stored(variant) => Content::Memory(vec![slice(variant.response.content(), &single)?]),
+                Source::Stored(variant) => match &variant.large {
+                    Some(large) => Content::Stored(large.reader(single.clone())),
+                    None => Content::Memory(vec![slice(variant.response.content(), &single)?]),
+                },
                 Source::Flight(flight) => Content::StreamRange(flight.body.reader()?, single.start, wanted),
             };
             Some(Answer { status: StatusCode::PARTIAL_CONTENT, fields, content, length: Some(wanted) })
         }
         Ranges::Multiple(several) => {
             let Source::Stored(variant) = source else { return None };
+            if variant.large.is_some() {
+                return None;
+            }
             let boundary = Boundary::new(ahash::RandomState::new().hash_one(context.began).into());
             let multipart = Multipart::new(boundary, several, length, fields.get(CONTENT_TYPE));
             let mut parts = Vec::new();

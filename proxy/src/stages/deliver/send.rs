@@ -39,6 +39,11 @@ async fn write(sink: &mut Sink<'_>, answer: Answer, method: &Method) -> Result<(
             }
             Content::Stream(reader) => stream(sink, reader, 0, u64::MAX).await?,
             Content::StreamRange(reader, skip, wanted) => stream(sink, reader, skip, wanted).await?,
+            Content::Stored(mut reader) => {
+                while let Some(chunk) = reader.next().await.map_err(|_| SinkError::Short)? {
+                    sink.data(chunk).await?;
+                }
+            }
             Content::File(mut file) => {
                 while let Some(chunk) = file.next().await.map_err(|_| SinkError::Short)? {
                     sink.data(chunk).await?;
@@ -63,6 +68,7 @@ fn is_bodiless(status: StatusCode) -> bool {
 /// nothing more is there for the moment.
 async fn stream(sink: &mut Sink<'_>, mut reader: BodyReader, mut skip: u64, mut wanted: u64) -> Result<(), SinkError> {
     while wanted > 0 {
+        skip -= reader.skip(skip);
         let chunk = match reader.ready() {
             Some(chunk) => chunk,
             None => {

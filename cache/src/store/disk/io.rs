@@ -1,0 +1,100 @@
+//! The file operations of the writing side in one place, so that tests can make each of them fail.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+#[cfg(test)]
+use std::sync::Arc;
+
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+#[cfg(test)]
+use super::fault::Faults;
+
+/// A kind of operation, for faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    Create,
+    Write,
+    Sync,
+    Rename,
+    Unlink,
+}
+
+/// The operations. Without faults, which only tests have, a namespace.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Io {
+    #[cfg(test)]
+    pub(super) faults: Option<Arc<Faults>>,
+}
+
+impl Io {
+    #[cfg_attr(not(test), expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "faults are for tests"))]
+    fn before(&self, op: Op) -> io::Result<()> {
+        let _ = op;
+        #[cfg(test)]
+        if let Some(faults) = &self.faults {
+            faults.before(op)?;
+        }
+        Ok(())
+    }
+
+    /// A new file with `size` bytes allocated: that the device is full is found now, not in the middle of a record.
+    pub(super) fn create(&self, path: &Path, size: u64) -> io::Result<File> {
+        self.before(Op::Create)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+        if let Err(error) = allocate(&file, 0, size) {
+            let _ = std::fs::remove_file(path);
+            return Err(error);
+        }
+        Ok(file)
+    }
+
+    /// Allocates `size` more bytes from `offset` on.
+    pub(super) fn extend(&self, file: &File, offset: u64, size: u64) -> io::Result<()> {
+        self.before(Op::Create)?;
+        allocate(file, offset, size)
+    }
+
+    pub(super) fn write(&self, file: &File, data: &[u8], offset: u64) -> io::Result<()> {
+        self.before(Op::Write)?;
+        file.write_all_at(data, offset)
+    }
+
+    pub(super) fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
+        self.before(Op::Write)?;
+        file.set_len(length)
+    }
+
+    pub(super) fn sync(&self, file: &File) -> io::Result<()> {
+        self.before(Op::Sync)?;
+        file.sync_data()
+    }
+
+    pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.before(Op::Rename)?;
+        std::fs::rename(from, to)
+    }
+
+    /// Removes a file; one that is not there is as good as removed.
+    pub(super) fn unlink(&self, path: &Path) -> io::Result<()> {
+        self.before(Op::Unlink)?;
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where the file system cannot allocate ahead (ZFS), the length is set and a full device is found later.
+fn allocate(file: &File, offset: u64, size: u64) -> io::Result<()> {
+    if size == 0 {
+        return Ok(());
+    }
+    match fallocate(file, FallocateFlags::empty(), offset, size) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => file.set_len(offset + size),
+        other => other.map_err(io::Error::from),
+    }
+}

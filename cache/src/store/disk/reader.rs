@@ -1,0 +1,278 @@
+//! Reading: from the index to stored responses, on this thread when the page cache has them, else on another.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use rustix::fs::{CWD, Mode as Permissions, OFlags, ResolveFlags, openat2};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+use super::Shared;
+use super::format::{self, Unreadable};
+use super::head::{self, Head};
+use super::index::{Found, Slot};
+use super::large::{self, LargeContent};
+use super::queue::{Content, Put};
+use super::stats::Counters;
+use crate::key::CacheKey;
+use crate::semantics::coding::Coding;
+use crate::store::variants::{Variant, Variants};
+use crate::stored::StoredResponse;
+
+/// Whether a read may wait for the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// No: what is not in the page cache is left to another thread.
+    Inline,
+    /// Yes.
+    Blocking,
+}
+
+/// What a look-up found.
+#[derive(Debug)]
+pub enum Lookup {
+    /// The stored responses of the key, newest first; empty: none.
+    Ready(Variants),
+    /// They have to be read from the device.
+    Blocking(BlockingRead),
+}
+
+/// A look-up that has to wait for the device.
+#[derive(Debug)]
+pub struct BlockingRead {
+    pub(super) shared: Arc<Shared>,
+    pub(super) key: CacheKey,
+}
+
+impl BlockingRead {
+    /// Reads on another thread.
+    pub async fn read(self) -> Variants {
+        tokio::task::spawn_blocking(move || self.read_now()).await.unwrap_or_default()
+    }
+
+    /// Reads on this thread.
+    #[must_use]
+    pub fn read_now(self) -> Variants {
+        let Some(hash) = self.shared.hash(&self.key) else { return Variants::default() };
+        read(&self.shared, &self.key, self.shared.index.find(hash), Mode::Blocking).unwrap_or_default()
+    }
+}
+
+/// Reads `length` bytes; `None` when that would block.
+pub(super) fn pread(shared: &Shared, file: &File, length: usize, at: u64, mode: Mode) -> io::Result<Option<Bytes>> {
+    if mode == Mode::Inline && !shared.reads_inline.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    let mut buffer = vec![0; length];
+    if mode == Mode::Blocking {
+        return file.read_exact_at(&mut buffer, at).map(|()| Some(Bytes::from(buffer)));
+    }
+    match preadv2(file.as_fd(), &mut [IoSliceMut::new(&mut buffer)], at, ReadWriteFlags::NOWAIT) {
+        Ok(read) if read == length => Ok(Some(Bytes::from(buffer))),
+        // Part of it, or (some kernels) 0 for what is not cached: never to be taken for the end of the file.
+        Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+            shared.reads_inline.store(false, Ordering::Relaxed);
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// One entry of a key.
+enum Item {
+    Response { variance: u32, identity: (u32, u64), variant: Variant },
+    Coded { variance: u32, base: (u32, u64), coding: Coding, content: Bytes },
+}
+
+/// The stored responses of `key` among what was found; `None` when a read would block.
+pub(super) fn read(shared: &Arc<Shared>, key: &CacheKey, found: Found, mode: Mode) -> Option<Variants> {
+    let mut items = Vec::with_capacity(found.pending.len() + found.slots.len());
+    let mut seen: Vec<(u32, u8)> = Vec::new();
+    for put in found.pending.iter().filter(|put| put.key == *key) {
+        let place = (put.label.variance, put.label.form);
+        if !seen.contains(&place) {
+            seen.push(place);
+            items.extend(pending(shared, put));
+        }
+    }
+    for slot in found.slots {
+        if !seen.contains(&(slot.variance(), slot.form())) {
+            items.extend(entry(shared, key, &slot, mode)?);
+        }
+    }
+    Some(assemble(items))
+}
+
+fn assemble(items: Vec<Item>) -> Variants {
+    let mut variants: Vec<(u32, (u32, u64), Variant)> = Vec::new();
+    let mut codings = Vec::new();
+    for item in items {
+        match item {
+            Item::Response { variance, identity, variant } => variants.push((variance, identity, variant)),
+            Item::Coded { variance, base, coding, content } => codings.push((variance, base, coding, content)),
+        }
+    }
+    for (variance, base, coding, content) in codings {
+        // A coding of content that has been replaced is of no use.
+        let of = variants.iter_mut().find(|(v, identity, _)| (*v, *identity) == (variance, base));
+        if let Some((_, _, variant)) = of {
+            variant.coded.push((coding, content));
+        }
+    }
+    Variants::newest_first(variants.into_iter().map(|(_, _, variant)| variant).collect())
+}
+
+/// A put that is not written yet answers from memory.
+fn pending(shared: &Arc<Shared>, put: &Put) -> Option<Item> {
+    let variance = put.label.variance;
+    match &put.content {
+        Content::Response(response) => {
+            let identity = large::identity(response.content());
+            Some(Item::Response { variance, identity, variant: Variant::new(Arc::clone(response)) })
+        }
+        Content::Coded { coding, content, base } => {
+            Some(Item::Coded { variance, base: *base, coding: *coding, content: content.clone() })
+        }
+        Content::File { response, file, length, table } => {
+            let handle = File::open(&file.path).ok()?;
+            let slot = Slot::new(put.hash, 0, 0, 0, put.label);
+            let content = LargeContent {
+                handle,
+                file: Arc::clone(file),
+                length: *length,
+                table: table.clone(),
+                slot,
+                shared: Arc::clone(shared),
+            };
+            let variant = Variant::in_file(Arc::clone(response), Arc::new(content));
+            Some(Item::Response { variance, identity: (crc32fast::hash(table), *length), variant })
+        }
+    }
+}
+
+/// Reads the entry at `slot`: outer `None` when that would block, inner when it is no answer.
+#[expect(clippy::option_option, reason = "would block, nothing, something")]
+fn entry(shared: &Arc<Shared>, key: &CacheKey, slot: &Slot, mode: Mode) -> Option<Option<Item>> {
+    // A segment that is gone was evicted since the index was asked.
+    let Some(segment) = shared.segment(slot.segment) else { return Some(None) };
+    let bytes = match pread(shared, &segment.file, slot.length as usize, slot.offset.into(), mode) {
+        Ok(bytes) => bytes?,
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            shared.corrupt(slot, "record beyond the end of its segment");
+            return Some(None);
+        }
+        Err(error) => {
+            Counters::count(&shared.counters.read_errors);
+            tracing::warn!(%error, segment = slot.segment, "disk tier: read failed");
+            return Some(None);
+        }
+    };
+    match decode(shared, key, slot, &bytes, mode) {
+        Ok(Decoded::Item(item)) => Some(Some(item)),
+        Ok(Decoded::OtherKey) => Some(None),
+        Ok(Decoded::Blocks) => None,
+        Err(what) => {
+            shared.corrupt(slot, &what.to_string());
+            Some(None)
+        }
+    }
+}
+
+enum Decoded {
+    Item(Item),
+    /// Two keys with one hash.
+    OtherKey,
+    /// The file with the content cannot be opened or read without waiting.
+    Blocks,
+}
+
+fn decode(shared: &Arc<Shared>, key: &CacheKey, slot: &Slot, bytes: &Bytes, mode: Mode) -> Result<Decoded, Unreadable> {
+    let record = format::open(bytes, slot, shared.nonce())?;
+    if record.key != key.as_bytes() {
+        return Ok(Decoded::OtherKey);
+    }
+    let content = bytes.slice_ref(record.content);
+    let variance = slot.variance();
+    match Head::decode(record.head).ok_or(Unreadable::Metadata)? {
+        Head::Coded { base } => {
+            let coding = head::coding(slot.form()).ok_or(Unreadable::Metadata)?;
+            Ok(Decoded::Item(Item::Coded { variance, base, coding, content }))
+        }
+        Head::Response { response, large: None } if !slot.is_large() => {
+            let identity = (record.header.content_crc, content.len() as u64);
+            let response = response.into_response(bytes, content).ok_or(Unreadable::Metadata)?;
+            Ok(Decoded::Item(Item::Response { variance, identity, variant: Variant::new(Arc::new(response)) }))
+        }
+        Head::Response { response, large: Some((length, table)) } if slot.is_large() => {
+            let table = bytes.slice_ref(table);
+            let identity = (crc32fast::hash(&table), length);
+            if identity.0 != record.header.content_crc || table.len() as u64 != length.div_ceil(large::BLOCK) * 4 {
+                return Err(Unreadable::Content);
+            }
+            let response = response.into_response(bytes, Bytes::new()).ok_or(Unreadable::Metadata)?;
+            match open_large(shared, slot, length, table, mode) {
+                Some(Ok(content)) => Ok(with_large(shared, variance, identity, response, content, mode)),
+                Some(Err(_)) => Err(Unreadable::Content),
+                None => Ok(Decoded::Blocks),
+            }
+        }
+        _ => Err(Unreadable::Metadata),
+    }
+}
+
+/// Content that fits the memory tier is read whole, so that it can be promoted; longer content stays in its file.
+fn with_large(
+    shared: &Shared,
+    variance: u32,
+    identity: (u32, u64),
+    response: StoredResponse,
+    content: LargeContent,
+    mode: Mode,
+) -> Decoded {
+    if content.length() > shared.config.whole {
+        let variant = Variant::in_file(Arc::new(response), Arc::new(content));
+        return Decoded::Item(Item::Response { variance, identity, variant });
+    }
+    if mode == Mode::Inline {
+        return Decoded::Blocks;
+    }
+    match content.whole() {
+        Ok(whole) => {
+            let variant = Variant::new(Arc::new(response.with_content(whole)));
+            Decoded::Item(Item::Response { variance, identity, variant })
+        }
+        // It has been counted, and the entry is gone.
+        Err(_) => Decoded::OtherKey,
+    }
+}
+
+/// Opens the file of `slot`; `None` when that would block.
+fn open_large(
+    shared: &Arc<Shared>,
+    slot: &Slot,
+    length: u64,
+    table: Bytes,
+    mode: Mode,
+) -> Option<io::Result<LargeContent>> {
+    let Some(file) = shared.large.get(slot.position()) else {
+        return Some(Err(io::ErrorKind::NotFound.into()));
+    };
+    let handle = match mode {
+        Mode::Blocking => File::open(&file.path),
+        Mode::Inline => {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            match openat2(CWD, &file.path, flags, Permissions::empty(), ResolveFlags::CACHED) {
+                Ok(handle) => Ok(File::from(handle)),
+                // Not cached, or a kernel that cannot say so.
+                Err(_) => return None,
+            }
+        }
+    };
+    let shared = Arc::clone(shared);
+    Some(handle.map(|handle| LargeContent { handle, file, length, table, slot: *slot, shared }))
+}

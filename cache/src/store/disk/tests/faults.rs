@@ -1,0 +1,117 @@
+//! A device that fails: requests go on, it is told, and it heals by itself.
+
+use rustix::io::Errno;
+
+use super::super::fault::Faults;
+use super::super::io::Op;
+use super::*;
+
+fn faulty(path: &Path) -> (DiskStore, Arc<Faults>) {
+    let faults = Arc::new(Faults::default());
+    let io = Io { faults: Some(Arc::clone(&faults)) };
+    (DiskStore::open_with(config(path), io).unwrap(), faults)
+}
+
+fn await_health(store: &DiskStore) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while store.degraded().is_some() {
+        assert!(std::time::Instant::now() < deadline, "it does not heal: {:?}", store.degraded());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_device_that_fails_to_write_costs_entries_and_heals() {
+    for (op, errno) in [(Op::Write, Errno::IO), (Op::Create, Errno::NOSPC), (Op::Create, Errno::ROFS)] {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, faults) = faulty(directory.path());
+        store.insert(&key("before"), response(content(1, 1000)));
+        store.flush();
+        faults.fail(op, errno);
+        for each in 0..20_u64 {
+            // Large ones ask for a file each, so every kind of failure is met.
+            let length = if each.is_multiple_of(4) { 1 << 20 } else { 300_000 };
+            store.insert(&key(each), response(content(each, length)));
+        }
+        store.flush();
+        assert!(store.degraded().is_some(), "{op:?} {errno}");
+        assert_eq!(contents(&store, &key("before")), [content(1, 1000)], "reads go on");
+        let stats = store.stats();
+        assert!(stats.write_errors > 0 && stats.rejections > 0, "{stats:?}");
+        faults.heal();
+        await_health(&store);
+        assert!(store.insert(&key("after"), response(content(2, 1000))));
+        store.flush();
+        drop(store);
+        let store = open(directory.path());
+        assert_eq!(contents(&store, &key("before")), [content(1, 1000)]);
+        assert_eq!(contents(&store, &key("after")), [content(2, 1000)]);
+        assert_eq!(store.stats().corrupt, 0, "{op:?} {errno}");
+        assert!(store.check().is_sound());
+    }
+}
+
+#[test]
+fn what_is_removed_while_the_device_fails_is_removed_for_good_once_it_heals() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, faults) = faulty(directory.path());
+    for each in 0..10 {
+        store.insert(&key(each), response(content(each, 1000)));
+    }
+    store.flush();
+    faults.fail(Op::Write, Errno::IO);
+    faults.fail(Op::Create, Errno::IO);
+    let removal = store.remove(&key(3));
+    assert!(removal.existed && !runtime().block_on(removal.durable()), "it says that it is not durable");
+    assert!(get(&store, &key(3)).is_empty());
+    faults.heal();
+    await_health(&store);
+    store.flush();
+    drop(store);
+    let store = open(directory.path());
+    assert!(get(&store, &key(3)).is_empty());
+    assert_eq!(store.stats().objects, 9);
+}
+
+#[test]
+fn a_put_that_fails_takes_what_it_was_to_replace_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, faults) = faulty(directory.path());
+    store.insert(&key("a"), response(content(1, 1000)));
+    store.flush();
+    faults.fail(Op::Write, Errno::IO);
+    store.insert(&key("a"), response(content(2, 1000)));
+    store.flush();
+    assert!(get(&store, &key("a")).is_empty(), "not the one before");
+    faults.heal();
+    await_health(&store);
+    store.flush();
+    drop(store);
+    assert!(get(&open(directory.path()), &key("a")).is_empty());
+}
+
+#[test]
+fn a_directory_that_is_removed_under_load_begins_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cache");
+    let store = open(&path);
+    store.insert(&key("a"), response(content(1, 1000)));
+    store.flush();
+    std::fs::remove_dir_all(&path).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let mut seed = 0;
+    loop {
+        seed += 1;
+        store.insert(&key("b"), response(content(seed, 1000)));
+        store.flush();
+        if path.join("identity").exists() && store.degraded().is_none() && segments(&path).len() == 1 {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{:?}", store.stats());
+    }
+    assert!(get(&store, &key("a")).is_empty());
+    store.insert(&key("c"), response(content(3, 1000)));
+    store.flush();
+    drop(store);
+    assert_eq!(contents(&open(&path), &key("c")), [content(3, 1000)]);
+}

@@ -1,0 +1,138 @@
+//! Large content: streamed in, read while it is written, read in part, freshened without being written again.
+
+use super::*;
+
+async fn stream(store: &DiskStore, name: &str, whole: &Bytes, length: Option<u64>) -> std::io::Result<LargeWriter> {
+    let mut writer = store.begin_large(&key(name), length).await?;
+    for chunk in whole.chunks(70_000) {
+        writer.write(Bytes::copy_from_slice(chunk)).await?;
+    }
+    Ok(writer)
+}
+
+async fn read(content: &Arc<LargeContent>, range: std::ops::Range<u64>) -> std::io::Result<Vec<u8>> {
+    let (mut reader, mut read) = (content.reader(range), Vec::new());
+    while let Some(part) = reader.next().await? {
+        read.extend_from_slice(&part);
+    }
+    Ok(read)
+}
+
+async fn found(store: &DiskStore, name: &str) -> Option<Arc<LargeContent>> {
+    store.load(&key(name)).await.iter().next()?.large.clone()
+}
+
+#[tokio::test]
+async fn it_is_streamed_and_any_range_of_it_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let whole = content(1, 5_000_001);
+    for length in [Some(5_000_001), None] {
+        let store = open(directory.path());
+        let writer = stream(&store, "a", &whole, length).await.unwrap();
+        let mut readable = vec![0; 100_000];
+        std::os::unix::fs::FileExt::read_exact_at(&*writer.file(), &mut readable, 4_900_001).unwrap();
+        assert_eq!(readable, whole[4_900_001..], "while it is written");
+        assert!(store.load(&key("a")).await.is_empty() || length.is_none(), "not found before it is whole");
+        assert!(store.commit_large(&key("a"), response(Bytes::new()), writer).await);
+        for restart in [false, true] {
+            let again;
+            let store = if restart {
+                let (done, flushed) = oneshot::channel();
+                store.shared.queue.tell(Command::Room { bytes: 0, done });
+                flushed.await.unwrap();
+                store.release().await;
+                again = open(directory.path());
+                &again
+            } else {
+                &store
+            };
+            let file = found(store, "a").await.unwrap();
+            assert_eq!(file.length(), 5_000_001);
+            for range in [0..5_000_001, 0..1, 262_143..262_146, 5_000_000..9_000_000, 3..3, 9_000_000..9_000_001] {
+                let end = usize::try_from(range.end.min(5_000_001)).unwrap();
+                let start = usize::try_from(range.start).unwrap().min(end);
+                assert_eq!(read(&file, range.clone()).await.unwrap(), whole[start..end], "{range:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_not_finished_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let before = store.stats().bytes;
+    let writer = stream(&store, "a", &content(1, 3_000_000), None).await.unwrap();
+    assert!(store.stats().bytes > before + 3_000_000, "room is taken before it is used");
+    drop(writer);
+    assert_eq!(store.stats().bytes, before);
+    assert_eq!(std::fs::read_dir(directory.path().join("large")).unwrap().count(), 0);
+    assert!(store.load(&key("a")).await.is_empty());
+}
+
+#[tokio::test]
+async fn too_large_is_refused_before_or_while_it_arrives() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    assert!(store.begin_large(&key("a"), Some((8 << 20) + 1)).await.is_err());
+    let refused = stream(&store, "a", &content(1, (8 << 20) + 1), None).await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::FileTooLarge);
+    assert!(!store.insert(&key("a"), response(content(1, (8 << 20) + 1))));
+    assert!(store.stats().rejections >= 2);
+}
+
+#[tokio::test]
+async fn fields_are_freshened_without_writing_the_content_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let whole = content(1, 3_000_000);
+    let store = open(directory.path());
+    let old = response(Bytes::new());
+    let writer = stream(&store, "a", &whole, Some(3_000_000)).await.unwrap();
+    store.commit_large(&key("a"), Arc::clone(&old), writer).await;
+    let file = found(&store, "a").await.unwrap();
+    let fresh = Arc::new(old.made_stale(crate::clock::Timestamp::from_secs(9)));
+    assert!(store.freshen(&key("a"), &old, Arc::clone(&fresh), Some(&file)));
+    drop(file);
+    store.release().await;
+    let store = open(directory.path());
+    let variants = store.load(&key("a")).await;
+    assert_eq!(variants.iter().next().unwrap().response.metadata(), fresh.metadata());
+    assert_eq!(read(&found(&store, "a").await.unwrap(), 0..3_000_000).await.unwrap(), whole);
+    assert_eq!(std::fs::read_dir(directory.path().join("large")).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_reader_goes_on_when_the_entry_is_removed_and_its_room_comes_back_after() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let whole = content(1, 3_000_000);
+    let writer = stream(&store, "a", &whole, Some(3_000_000)).await.unwrap();
+    store.commit_large(&key("a"), response(Bytes::new()), writer).await;
+    let file = found(&store, "a").await.unwrap();
+    assert!(store.remove(&key("a")).durable().await);
+    assert_eq!(read(&file, 0..3_000_000).await.unwrap(), whole);
+    let held = store.stats().bytes;
+    assert!(held > 3_000_000, "the device still holds it");
+    drop(file);
+    assert!(store.stats().bytes < held - 3_000_000);
+}
+
+#[tokio::test]
+async fn a_flipped_bit_ends_the_reader_and_the_entry() {
+    use std::os::unix::fs::FileExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let whole = content(1, 3_000_000);
+    let writer = stream(&store, "a", &whole, Some(3_000_000)).await.unwrap();
+    store.commit_large(&key("a"), response(Bytes::new()), writer).await;
+    store.release().await;
+    let store = open(directory.path());
+    let path = std::fs::read_dir(directory.path().join("large")).unwrap().next().unwrap().unwrap().path();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.write_all_at(&[whole[2_000_000] ^ 1], 2_000_000).unwrap();
+    let found = found(&store, "a").await.unwrap();
+    assert!(read(&found, 0..3_000_000).await.is_err());
+    assert_eq!(read(&found, 0..1000).await.unwrap(), whole[..1000], "blocks that are right are right");
+    assert!(store.load(&key("a")).await.is_empty());
+    assert_eq!(store.stats().corrupt, 1);
+}

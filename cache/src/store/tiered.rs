@@ -1,0 +1,256 @@
+//! The two tiers as one store: memory in front, disk behind it.
+//!
+//! What is stored goes to both; what is found on disk is promoted, where moka admits it (W-TinyLFU: what is asked for once
+//! does not push out what is asked for often). Content above the memory tier's `max_object` lives on disk alone.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ahash::RandomState;
+use bytes::Bytes;
+
+use super::disk::{DiskStats, DiskStore, LargeWriter};
+use super::{MemoryStats, MemoryStore, Parts, Variant, Variants};
+use crate::key::CacheKey;
+use crate::semantics::coding::Coding;
+use crate::stored::StoredResponse;
+
+/// One in so many memory hits is noted as a use on disk, so that what is hot is not evicted there for want of use.
+const NOTED: u32 = 16;
+
+/// Counters of changes; each is shared by the keys that fall on it.
+const EPOCHS: usize = 1024;
+
+/// Where a look-up found what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// In memory.
+    Memory,
+    /// On disk.
+    Disk,
+}
+
+/// What a look-up found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The stored responses of the key.
+    pub variants: Arc<Variants>,
+    /// The tier that had what was wanted.
+    pub tier: Tier,
+}
+
+/// Stored responses in memory and, where there is one, on disk.
+#[derive(Debug)]
+pub struct TieredStore {
+    memory: MemoryStore,
+    disk: Option<DiskStore>,
+    epochs: Vec<AtomicU64>,
+    hasher: RandomState,
+}
+
+impl TieredStore {
+    /// Puts `memory` in front of `disk`.
+    #[must_use]
+    pub fn new(memory: MemoryStore, disk: Option<DiskStore>) -> Self {
+        let epochs = (0..EPOCHS).map(|_| AtomicU64::new(0)).collect();
+        Self { memory, disk, epochs, hasher: RandomState::new() }
+    }
+
+    /// Largest content that is stored in any tier, bytes.
+    #[must_use]
+    pub fn max_object(&self) -> u64 {
+        self.memory.max_object().max(self.disk.as_ref().map_or(0, DiskStore::max_object))
+    }
+
+    /// Largest content that is held in memory, bytes. Larger content is written to its file while it arrives.
+    #[must_use]
+    pub fn max_in_memory(&self) -> u64 {
+        self.memory.max_object()
+    }
+
+    /// The stored responses of `key` that are in memory.
+    #[must_use]
+    pub fn in_memory(&self, key: &CacheKey) -> Option<Arc<Variants>> {
+        self.memory.get(key)
+    }
+
+    /// The stored responses in memory of the key with these bytes ([`CacheKey::write`]).
+    #[must_use]
+    pub fn in_memory_by_bytes(&self, key: &[u8]) -> Option<Arc<Variants>> {
+        let held = self.memory.get_by_bytes(key)?;
+        if let Some(disk) = &self.disk
+            && is_noted()
+        {
+            disk.note_use(key);
+        }
+        Some(held)
+    }
+
+    /// Parts of the response of `key`. They are held in memory alone.
+    #[must_use]
+    pub fn parts(&self, key: &CacheKey) -> Option<Arc<Parts>> {
+        self.memory.parts(key)
+    }
+
+    /// Adds parts of the response of `key` to those that are there, if they fit together.
+    pub fn insert_parts(&self, key: &CacheKey, parts: Parts) {
+        self.memory.insert_parts(key, parts);
+    }
+
+    /// The stored responses of `key`. The disk is asked when none of those in memory is what `selects` looks for.
+    pub async fn get(&self, key: &CacheKey, selects: impl Fn(&Variants) -> bool) -> Option<Found> {
+        let held = self.memory.get(key);
+        let Some(disk) = &self.disk else { return held.map(|variants| Found { variants, tier: Tier::Memory }) };
+        if let Some(variants) = &held {
+            let selected = selects(variants);
+            if selected && is_noted() {
+                let _ = disk.variants(key);
+            }
+            if selected || disk.variants(key) <= variants.len() {
+                return held.map(|variants| Found { variants, tier: Tier::Memory });
+            }
+        }
+        let epoch = self.epoch(key);
+        let before = epoch.load(Ordering::Acquire);
+        let stored = disk.load(key).await;
+        if stored.is_empty() {
+            return held.map(|variants| Found { variants, tier: Tier::Memory });
+        }
+        let merged = Arc::new(held.map_or_else(|| stored.clone(), |held| held.merged(&stored)));
+        // A removal while the disk was read comes either before the second look, which then undoes the promotion, or
+        // after it, and removes what was promoted itself.
+        if epoch.load(Ordering::Acquire) == before {
+            self.memory.promote(key, &stored);
+            if epoch.load(Ordering::Acquire) != before {
+                self.memory.remove(key);
+            }
+        }
+        Some(Found { variants: merged, tier: Tier::Disk })
+    }
+
+    /// Stores `response`, in place of the variant it replaces.
+    pub fn insert(&self, key: &CacheKey, response: Arc<StoredResponse>) {
+        self.changed(key);
+        if let Some(disk) = &self.disk {
+            disk.insert(key, Arc::clone(&response));
+        }
+        if response.content().len() as u64 <= self.memory.max_object() {
+            self.memory.insert(key, response);
+        } else {
+            // What memory holds is older.
+            self.memory.remove(key);
+        }
+    }
+
+    /// Replaces `old` by `new`, which a 304 has freshened: the content and its codings stay. Returns it as it is stored.
+    pub fn freshen(&self, key: &CacheKey, old: &Variant, new: Arc<StoredResponse>) -> Variant {
+        self.changed(key);
+        let fresh = old.freshened(Arc::clone(&new));
+        if let Some(disk) = &self.disk {
+            disk.freshen(key, &old.response, Arc::clone(&new), old.large.as_deref());
+        }
+        if old.large.is_none() {
+            self.memory.freshen(key, &old.response, new);
+        }
+        fresh
+    }
+
+    /// Keeps the content of `response` in another coding.
+    pub fn add_coded(&self, key: &CacheKey, response: &Arc<StoredResponse>, coding: Coding, content: Bytes) {
+        // A flight has no content yet; the stored response has.
+        if let Some(disk) = &self.disk
+            && let Some(variants) = self.memory.get(key)
+            && let Some(stored) = variants.iter().find(|variant| variant.response.variance() == response.variance())
+            && stored.response.fields() == response.fields()
+        {
+            disk.add_coded(key, &stored.response, coding, content.clone());
+        }
+        self.memory.add_coded(key, response, coding, content);
+    }
+
+    /// Forgets all variants of `key` in both tiers; whether there were any. None can be found any more at the first
+    /// await; when this returns, the removal outlives the process (as far as the device can be written).
+    pub async fn remove(&self, key: &CacheKey) -> bool {
+        self.changed(key);
+        let removal = self.disk.as_ref().map(|disk| disk.remove(key));
+        let held = self.memory.remove(key);
+        let Some(removal) = removal else { return held };
+        let existed = removal.existed || held;
+        if !removal.durable().await {
+            tracing::warn!(%key, "removed, but the disk tier cannot write that down at the moment");
+        }
+        existed
+    }
+
+    /// Begins a file for content that is too large for memory; see [`DiskStore::begin_large`].
+    ///
+    /// # Errors
+    ///
+    /// There is no disk tier, or it does not take it.
+    pub async fn begin_large(&self, key: &CacheKey, length: Option<u64>) -> std::io::Result<LargeWriter> {
+        match &self.disk {
+            Some(disk) => disk.begin_large(key, length).await,
+            None => Err(std::io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Stores `response`, whose content is what `writer` wrote.
+    pub async fn commit_large(&self, key: &CacheKey, response: Arc<StoredResponse>, writer: LargeWriter) -> bool {
+        self.changed(key);
+        let Some(disk) = &self.disk else { return false };
+        let stored = disk.commit_large(key, response, writer).await;
+        // A smaller response that memory still holds would be older than this one.
+        self.memory.remove(key);
+        stored
+    }
+
+    /// Lets go of the disk for a process that takes over.
+    pub async fn release(&self) {
+        if let Some(disk) = &self.disk {
+            disk.release().await;
+        }
+    }
+
+    /// The disk tier.
+    #[must_use]
+    pub fn disk(&self) -> Option<&DiskStore> {
+        self.disk.as_ref()
+    }
+
+    /// Figures of the memory tier.
+    #[must_use]
+    pub fn stats(&self) -> MemoryStats {
+        self.memory.stats()
+    }
+
+    /// Figures of the disk tier.
+    #[must_use]
+    pub fn disk_stats(&self) -> Option<DiskStats> {
+        self.disk.as_ref().map(DiskStore::stats)
+    }
+
+    fn changed(&self, key: &CacheKey) {
+        self.epoch(key).fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn epoch(&self, key: &CacheKey) -> &AtomicU64 {
+        static NONE: AtomicU64 = AtomicU64::new(0);
+        let index = usize::try_from(self.hasher.hash_one(key) % EPOCHS as u64).unwrap_or(0);
+        self.epochs.get(index).unwrap_or(&NONE)
+    }
+}
+
+/// True every [`NOTED`] calls of a thread.
+fn is_noted() -> bool {
+    thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
+    CALLS.with(|calls| {
+        let count = calls.get().wrapping_add(1);
+        calls.set(count);
+        count.is_multiple_of(NOTED)
+    })
+}
+
+#[cfg(test)]
+#[path = "tiered_tests.rs"]
+mod tests;

@@ -1,0 +1,134 @@
+use super::*;
+use crate::semantics::testing::Case;
+use crate::store::disk::{DiskConfig, SMALLEST};
+
+fn key(name: &str) -> CacheKey {
+    CacheKey::new("http", "x", name, None)
+}
+
+fn response(text: &'static str) -> Arc<StoredResponse> {
+    Arc::new(
+        Case::response(&[("Cache-Control", "max-age=60")]).stored().with_content(Bytes::from_static(text.as_bytes())),
+    )
+}
+
+fn variant(language: &str) -> Arc<StoredResponse> {
+    let case = Case::response(&[("Cache-Control", "max-age=60"), ("Vary", "Accept-Language")]);
+    Arc::new(case.request(&[("Accept-Language", language)]).stored().with_content(Bytes::from(language.to_owned())))
+}
+
+fn open(path: &std::path::Path) -> TieredStore {
+    let config =
+        DiskConfig { path: path.to_owned(), size: SMALLEST, max_object: SMALLEST / 4, whole: 4096, takeover: false };
+    TieredStore::new(MemoryStore::new(1 << 20, 4096), Some(DiskStore::open(config).unwrap()))
+}
+
+async fn found(store: &TieredStore, name: &str) -> Option<(Tier, Bytes)> {
+    let found = store.get(&key(name), |variants| !variants.is_empty()).await?;
+    Some((found.tier, found.variants.iter().next()?.response.content().clone()))
+}
+
+#[tokio::test]
+async fn what_memory_forgot_is_found_on_disk_and_promoted() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.insert(&key("/a"), response("a"));
+    assert_eq!(found(&store, "/a").await, Some((Tier::Memory, "a".into())));
+    store.memory.remove(&key("/a"));
+    assert_eq!(found(&store, "/a").await, Some((Tier::Disk, "a".into())));
+    assert_eq!(found(&store, "/a").await, Some((Tier::Memory, "a".into())));
+    drop(store);
+    let store = open(directory.path());
+    assert_eq!(found(&store, "/a").await, Some((Tier::Disk, "a".into())), "after a restart");
+    assert_eq!(found(&store, "/b").await, None);
+}
+
+#[tokio::test]
+async fn one_removal_reaches_both_tiers() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.insert(&key("/a"), response("a"));
+    assert!(store.remove(&key("/a")).await);
+    assert_eq!(found(&store, "/a").await, None);
+    assert!(!store.remove(&key("/a")).await);
+    store.memory.insert(&key("/only-here"), response("a"));
+    assert!(store.remove(&key("/only-here")).await);
+}
+
+/// A removal that falls between the reading of the disk and the promotion must win.
+#[test]
+fn a_removal_during_a_promotion_is_not_undone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(directory.path()));
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for _ in 0..300 {
+        store.insert(&key("/a"), response("a"));
+        store.memory.remove(&key("/a"));
+        let start = Arc::new(std::sync::Barrier::new(2));
+        let reader = {
+            let (store, start) = (Arc::clone(&store), Arc::clone(&start));
+            std::thread::spawn(move || {
+                start.wait();
+                runtime().block_on(found(&store, "/a"))
+            })
+        };
+        start.wait();
+        runtime().block_on(store.remove(&key("/a")));
+        reader.join().unwrap();
+        assert!(store.in_memory(&key("/a")).is_none());
+    }
+}
+
+#[tokio::test]
+async fn rfc9111_4_1_a_variant_that_memory_lacks_is_looked_for_on_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.insert(&key("/a"), variant("de"));
+    store.memory.remove(&key("/a"));
+    store.insert(&key("/a"), variant("en"));
+    let mut german = http::HeaderMap::new();
+    german.insert("accept-language", http::HeaderValue::from_static("de"));
+    let found = store.get(&key("/a"), |variants| variants.select(&german).is_some()).await.unwrap();
+    assert_eq!(
+        (found.tier, found.variants.select(&german).unwrap().response.content().as_ref()),
+        (Tier::Disk, &b"de"[..])
+    );
+    assert_eq!(store.in_memory(&key("/a")).unwrap().len(), 2, "both are in memory now");
+}
+
+#[tokio::test]
+async fn codings_and_freshened_fields_survive_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let old = response("a");
+    store.insert(&key("/a"), Arc::clone(&old));
+    store.add_coded(&key("/a"), &old, Coding::Brotli, Bytes::from_static(b"br"));
+    let fresh = Arc::new(old.made_stale(crate::clock::Timestamp::from_secs(5)));
+    store.freshen(&key("/a"), &Variant::new(old), Arc::clone(&fresh));
+    drop(store);
+    let store = open(directory.path());
+    let found = store.get(&key("/a"), |_| true).await.unwrap();
+    let variant = found.variants.iter().next().unwrap();
+    assert_eq!(variant.response, fresh);
+    assert_eq!(variant.coded(Coding::Brotli).map(Bytes::as_ref), Some(&b"br"[..]));
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_memory_stays_in_its_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    assert_eq!((store.max_in_memory(), store.max_object()), (4096, SMALLEST / 4));
+    let mut writer = store.begin_large(&key("/a"), Some(2 << 20)).await.unwrap();
+    let whole = Bytes::from(vec![7; 2 << 20]);
+    writer.write(whole.clone()).await.unwrap();
+    assert!(store.commit_large(&key("/a"), response(""), writer).await);
+    let found = store.get(&key("/a"), |_| true).await.unwrap();
+    let large = found.variants.iter().next().unwrap().large.clone().unwrap();
+    let mut reader = large.reader(0..u64::MAX);
+    let mut read = Vec::new();
+    while let Some(part) = reader.next().await.unwrap() {
+        read.extend_from_slice(&part);
+    }
+    assert_eq!(read, whole);
+    assert!(store.in_memory(&key("/a")).is_none());
+}

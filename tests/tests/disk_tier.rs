@@ -1,0 +1,301 @@
+//! The disk tier: what was cached outlives the process, large content streams, the directory may fail.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use forebay_tests::client_h1::head;
+use forebay_tests::origin::Ending;
+use forebay_tests::{Origin, Proxy, ProxyConfig, Reply, assert_eventually, forebay};
+
+const MIB: usize = 1 << 20;
+
+/// Bytes that tell where they are from.
+fn content(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.flatten().take(length).collect()
+}
+
+/// `/NAME` is numbered; `/large/N` has N MiB.
+fn origin() -> Origin {
+    let count = AtomicUsize::new(0);
+    Origin::answering(move |request| {
+        let large = request.path().strip_prefix("/large/").and_then(|mib| mib.parse::<usize>().ok());
+        match (request.method.as_str(), large) {
+            ("GET", Some(mib)) => Reply::cacheable(content(mib as u64, mib * MIB + 1)).field("ETag", "\"l\""),
+            ("GET", None) => Reply::cacheable(count.fetch_add(1, Ordering::SeqCst).to_string()),
+            _ => Reply::ok("done"),
+        }
+    })
+}
+
+/// Memory that takes nothing above 1 MiB, so that larger content has to stream to disk.
+fn config(origin: &Origin) -> ProxyConfig {
+    Proxy::config().origin(origin).memory("size = \"8MiB\"\nmax_object = \"1MiB\"").disk("")
+}
+
+fn written(proxy: &Proxy, entries: usize) {
+    assert_eventually!(proxy.metric("forebay_disk_admissions_total", &[]) >= entries as f64);
+}
+
+fn files(path: &Path) -> Vec<std::path::PathBuf> {
+    std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn what_was_cached_is_served_after_kill_9() {
+    let origin = origin();
+    let proxy = config(&origin).start();
+    for name in 0..20 {
+        assert_eq!(proxy.get(&format!("/{name}")).cache(), "MISS");
+    }
+    written(&proxy, 20);
+    let proxy = proxy.kill_and_restart();
+    for name in 0..20 {
+        let answer = proxy.get(&format!("/{name}"));
+        assert_eq!((answer.cache(), answer.text()), ("HIT", name.to_string().as_str()));
+        assert_eq!(proxy.get(&format!("/{name}")).cache(), "HIT", "now from memory");
+    }
+    assert_eq!(origin.total(), 20);
+    assert_eq!(proxy.metric("forebay_cache_hits_total", &["tier=\"disk\""]), 20.0);
+    assert_eq!(proxy.metric("forebay_cache_hits_total", &["tier=\"memory\""]), 20.0);
+    assert_eq!(proxy.metric("forebay_cache_objects", &["tier=\"disk\""]), 20.0);
+}
+
+#[test]
+fn rfc9111_4_4_what_was_invalidated_does_not_come_back_after_kill_9() {
+    let origin = origin();
+    let mut proxy = config(&origin).start();
+    for round in 0..5 {
+        let name = format!("/{round}");
+        let first = proxy.get(&name).text().to_owned();
+        proxy.get("/kept");
+        written(&proxy, 1);
+        assert_eq!(proxy.connect().request("POST", &name, &[("Content-Length", "0")]).status, 200);
+        // The answer to the POST is the acknowledgement: nothing is waited for.
+        proxy = proxy.kill_and_restart();
+        let again = proxy.get(&name);
+        assert_eq!(again.cache(), "MISS", "round {round}");
+        assert_ne!(again.text(), first);
+    }
+}
+
+#[test]
+fn content_too_large_for_memory_streams_to_disk_and_is_read_in_part_even_after_kill_9() {
+    let origin = origin();
+    let proxy = config(&origin).disk("size = \"256MiB\"").start();
+    let whole = content(60, 60 * MIB + 1);
+    let before = proxy.resident_kib();
+    let filled = proxy.get("/large/60");
+    assert_eq!((filled.cache(), filled.body == whole), ("MISS", true));
+    written(&proxy, 1);
+    let hit = proxy.get("/large/60");
+    assert_eq!((hit.cache(), hit.body == whole), ("HIT", true));
+    let grown = proxy.resident_kib().saturating_sub(before);
+    assert!(grown < 30 * 1024, "{grown} KiB more than before a response of 60 MiB");
+    let proxy = proxy.kill_and_restart();
+    let range = proxy.get_with("/large/60", &[("Range", "bytes=5000000-9000000")]);
+    assert_eq!((range.status, range.cache()), (206, "HIT"));
+    assert!(range.body == whole[5_000_000..=9_000_000]);
+    let last = proxy.get_with("/large/60", &[("Range", "bytes=-10")]);
+    assert!(last.body == whole[whole.len() - 10..]);
+    assert_eq!(proxy.get_with("/large/60", &[("If-None-Match", "\"l\"")]).status, 304);
+    let head = proxy.connect().request("HEAD", "/large/60", &[]);
+    assert_eq!((head.status, head.field("Content-Length")), (200, Some(whole.len().to_string().as_str())));
+    assert_eq!(origin.total(), 1);
+}
+
+#[test]
+fn a_range_of_what_is_still_being_filled_is_served_from_the_file() {
+    let whole = content(3, 6 * MIB);
+    let sent = whole.clone();
+    let origin = Origin::scripted(move |connection| {
+        let Some(request) = connection.read_request() else { return };
+        if request.path() == "/go-on" {
+            connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nCache-Control: no-store\r\n\r\n").unwrap();
+            return connection.close();
+        }
+        let head = format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: {}\r\n\r\n", sent.len());
+        connection.write(head.as_bytes()).unwrap();
+        connection.write(&sent[..4 * MIB]).unwrap();
+        assert_eventually!(connection.seen("/go-on"));
+        connection.write(&sent[4 * MIB..]).unwrap();
+        connection.close();
+    });
+    let proxy = config(&origin).start();
+    let mut first = proxy.connect();
+    first.send(head("GET", "/x", &[]));
+    let answer = first.read_head().unwrap();
+    assert!(first.read_content_bytes(&answer, 3 * MIB) == whole[..3 * MIB]);
+    let early = proxy.get_with("/x", &[("Range", "bytes=2000000-3000000")]);
+    assert_eq!(early.status, 206);
+    assert!(early.body == whole[2_000_000..=3_000_000]);
+    proxy.get("/go-on");
+    assert!(first.read_exactly(3 * MIB) == whole[3 * MIB..]);
+    assert_eq!(origin.count("/x"), 1, "the range came from the fill in flight");
+}
+
+#[test]
+fn row_41_large_content_that_breaks_off_leaves_nothing() {
+    let origin = Origin::answering(|_| Reply::cacheable(content(1, 8 * MIB)).truncated_at(5 * MIB).then(Ending::Close));
+    let proxy = config(&origin).start();
+    let mut client = proxy.connect();
+    client.send(head("GET", "/x", &[]));
+    assert!(client.read_response_to("GET").is_err(), "a short content must not look whole");
+    assert_eventually!(files(&proxy.directory().join("cache/large")).is_empty());
+    let mut client = proxy.connect();
+    client.send(head("GET", "/x", &[]));
+    assert!(client.read_response_to("GET").is_err());
+    assert_eq!(origin.total(), 2, "not served from the cache");
+}
+
+#[test]
+fn content_of_unknown_length_moves_to_disk_when_it_outgrows_memory() {
+    let whole = content(5, 5 * MIB);
+    let sent = whole.clone();
+    let origin = Origin::answering(move |_| Reply::cacheable(sent.clone()).chunked());
+    let proxy = config(&origin).start();
+    assert!(proxy.get("/x").body == whole);
+    written(&proxy, 1);
+    let proxy = proxy.kill_and_restart();
+    let hit = proxy.get("/x");
+    assert_eq!(hit.cache(), "HIT");
+    assert!(hit.body == whole);
+}
+
+#[test]
+fn content_too_large_for_both_tiers_is_passed_on_whole() {
+    let origin = origin();
+    let proxy = config(&origin).start();
+    for _ in 0..2 {
+        let answer = proxy.get("/large/20");
+        assert_eq!(answer.cache(), "MISS");
+        assert!(answer.body == content(20, 20 * MIB + 1));
+    }
+}
+
+#[test]
+fn rfc9111_3_2_large_content_is_freshened_without_being_fetched_again() {
+    let whole = content(4, 4 * MIB);
+    let sent = whole.clone();
+    let origin = Origin::answering(move |request| match request.field("If-None-Match") {
+        Some(_) => Reply::new(304, "").field("ETag", "\"l\"").field("Cache-Control", "max-age=60"),
+        None => Reply::ok(sent.clone()).field("ETag", "\"l\"").field("Cache-Control", "max-age=0"),
+    });
+    let proxy = config(&origin).start();
+    assert!(proxy.get("/x").body == whole);
+    written(&proxy, 1);
+    let revalidated = proxy.get("/x");
+    assert_eq!(revalidated.cache(), "REVALIDATED");
+    assert!(revalidated.body == whole);
+    written(&proxy, 2);
+    let proxy = proxy.kill_and_restart();
+    let hit = proxy.get("/x");
+    assert_eq!(hit.cache(), "HIT");
+    assert!(hit.body == whole);
+    assert_eq!(origin.total(), 2);
+}
+
+#[test]
+fn a_flipped_bit_is_a_miss_and_counted() {
+    let origin = origin();
+    let proxy = config(&origin).start();
+    proxy.get("/a");
+    written(&proxy, 1);
+    let directory = proxy.kill();
+    let segment = files(&directory.path().join("cache/segments")).pop().unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let at = bytes.windows(7).position(|window| window == b"max-age").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let file = directory.path().join("forebay.toml");
+    let proxy = Proxy::start(directory, &["run", "--config", file.to_str().unwrap()]);
+    let answer = proxy.get("/a");
+    assert_eq!((answer.cache(), answer.text()), ("MISS", "1"));
+    assert_eq!(proxy.metric("forebay_disk_corrupt_total", &[]), 1.0);
+}
+
+#[test]
+fn a_directory_that_is_removed_costs_the_cache_and_no_request() {
+    let origin = origin();
+    let proxy = config(&origin).start();
+    proxy.get("/a");
+    written(&proxy, 1);
+    std::fs::remove_dir_all(proxy.directory().join("cache")).unwrap();
+    for name in 0..50 {
+        assert_eq!(proxy.get(&format!("/removed/{name}")).status, 200);
+    }
+    let healed = || proxy.directory().join("cache/identity").exists();
+    assert_eventually!(healed() && proxy.metric("forebay_disk_degraded", &[]) == 0.0);
+    assert_eventually!({
+        proxy.get(&format!("/after/{:?}", std::time::Instant::now()).replace([' ', '{', '}', ':', ','], ""));
+        !files(&proxy.directory().join("cache/segments")).is_empty()
+    });
+}
+
+/// The device has 8 MiB where the tier may take 64: every kind of write meets ENOSPC.
+#[test]
+fn a_device_that_is_full_costs_entries_and_no_request() {
+    let origin = Origin::answering(|request| {
+        let length = request.path().rsplit('/').next().and_then(|length| length.parse().ok()).unwrap_or(0);
+        Reply::cacheable(content(length as u64, length))
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let text = config(&origin).site("compress = []").write(directory.path());
+    let proxy = Proxy::start_on_small_device(directory, &text, "8m");
+    for round in 0..200 {
+        let length = if round % 20 == 7 { 6_000_000 + round } else { 60_000 + round };
+        let answer = proxy.get(&format!("/{length}"));
+        assert!(answer.status == 200 && answer.body == content(length as u64, length), "{length}");
+    }
+    assert!(proxy.metric("forebay_disk_rejections_total", &[]) > 0.0, "the large ones");
+    assert!(proxy.metric("forebay_cache_evictions_total", &["tier=\"disk\""]) > 0.0, "the oldest made room");
+    assert_eventually!(proxy.metric("forebay_disk_degraded", &[]) == 0.0);
+    assert_eq!(proxy.get("/60199").cache(), "HIT");
+}
+
+#[test]
+fn a_second_instance_on_one_directory_is_refused_with_the_reason() {
+    let origin = origin();
+    let proxy = config(&origin).start();
+    let file = proxy.directory().join("forebay.toml");
+    let outcome = forebay(&["run", "--config", file.to_str().unwrap()]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stderr.contains("in use by another process"), "{}", outcome.stderr);
+}
+
+#[test]
+fn the_disk_tier_of_a_stopped_instance_is_listed_and_checked() {
+    let origin = origin();
+    let proxy = config(&origin).start();
+    for target in ["/blog/1", "/blog/2", "/shop", "/large/2"] {
+        proxy.get(target);
+    }
+    written(&proxy, 4);
+    let running = proxy.directory().join("forebay.toml");
+    let refused = forebay(&["cache", "stats", "--config", running.to_str().unwrap()]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    let directory = proxy.kill();
+    let file = directory.path().join("forebay.toml");
+    let run = |arguments: &[&str]| {
+        let place = ["--config", file.to_str().unwrap()];
+        forebay(&[&["cache"], arguments, &place].concat())
+    };
+    let stats = run(&["stats"]);
+    assert!(stats.code == Some(0) && stats.stdout.contains("entries          4"), "{}", stats.stdout);
+    let listed = run(&["list", "--prefix", "http://site.test/blog/"]);
+    assert_eq!(listed.stdout.lines().count(), 2, "{}", listed.stdout);
+    assert_eq!(run(&["check"]).code, Some(0));
+    let large = files(&directory.path().join("cache/large")).pop().unwrap();
+    let mut bytes = std::fs::read(&large).unwrap();
+    bytes[MIB] ^= 1;
+    std::fs::write(&large, bytes).unwrap();
+    let check = run(&["check"]);
+    assert_eq!(check.code, Some(1), "{}", check.stdout);
+    assert_eq!(run(&["check"]).code, Some(0), "what was damaged is gone");
+}
