@@ -8,9 +8,11 @@ PROFILE ?= default
 # make test TESTS='test(/^cache_/)': nextest's filter language.
 TESTS ?= all()
 SOAK_SECONDS ?= 600
+# make bench BENCH='--only TLS --rounds 5': see `peers --help`. BENCH='--write --readme' for a result to be published.
+BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt clippy deny doc build bench soak conformance
+.PHONY: help run test check fmt clippy deny doc build bench bench-all soak conformance
 
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,10 +32,15 @@ conformance: ## The public HTTP cache test suite: a table, and fewer passed than
 
 check: setup-test fmt clippy deny doc ## Formatting, lints, licences and sources, documentation
 
-bench: ## CPU and requests/s of a memory hit, beside nginx
+bench: ## CPU time a request, beside nginx, Varnish and HAProxy: some 5 minutes once built
 	@scripts/setup.sh build bench
-	$(CARGO) build --release
-	$(CARGO) run --release -p forebay-benches
+	$(CARGO) build --release -p forebay -p forebay-benches
+	$(CARGO) run --release -p forebay-benches --bin peers -- $(BENCH)
+
+bench-all: ## The same with Squid and Traffic Server, every work on every server: some 15 minutes
+	@scripts/setup.sh build bench-all
+	$(CARGO) build --release -p forebay -p forebay-benches
+	$(CARGO) run --release -p forebay-benches --bin peers -- --all $(BENCH)
 
 soak: setup-test ## Mixed load for SOAK_SECONDS; memory and descriptors must stay flat
 	$(CARGO) build --release

@@ -4,7 +4,8 @@
 #   scripts/setup.sh build          what the binary is compiled with
 #   scripts/setup.sh test           what `make test` runs beside it: a WordPress farm, cargo tools
 #   scripts/setup.sh conformance    what the public HTTP cache test suite runs on
-#   scripts/setup.sh bench          the peers the benchmark compares with
+#   scripts/setup.sh bench          the load generators, and the peers `make bench` compares with
+#   scripts/setup.sh bench-all      beside these, the peers of `make bench-all`
 #
 # Purposes may be combined. Packages come from Debian, cargo tools from PyPI (ready built) or crates.io. No system
 # service is started or left enabled: the tests run their own servers, on private directories and loopback ports.
@@ -67,7 +68,9 @@ if [ -d /run/systemd/system ]; then
         case $package in
             apache2) systemctl disable --quiet apache2 || true ;;
             mariadb-server) systemctl disable --quiet mariadb || true ;;
-            nginx*) systemctl disable --quiet nginx || true ;;
+            nginx) systemctl disable --quiet nginx || true ;;
+            varnish) systemctl disable --quiet varnish varnishncsa || true ;;
+            haproxy | squid | trafficserver) systemctl disable --quiet "$package" || true ;;
         esac
     done
 fi
@@ -109,7 +112,7 @@ need_rust() {
 }
 
 purposes=("$@")
-[ ${#purposes[@]} -gt 0 ] || die "say what for: build, test, conformance, bench"
+[ ${#purposes[@]} -gt 0 ] || die "say what for: build, test, conformance, bench, bench-all"
 tools=()
 for purpose in "${purposes[@]}"; do
     case $purpose in
@@ -133,11 +136,21 @@ for purpose in "${purposes[@]}"; do
             need_command node nodejs
             need_command npm npm
             ;;
-        bench)
+        bench | bench-all)
             need_rust
+            need_command taskset util-linux
+            need_command openssl openssl
+            need_package wrk
+            need_package nghttp2-client
             need_package nginx
+            need_package varnish
+            need_package haproxy
+            if [ "$purpose" = bench-all ]; then
+                need_package squid
+                need_package trafficserver
+            fi
             ;;
-        *) die "unknown purpose '$purpose': build, test, conformance, bench" ;;
+        *) die "unknown purpose '$purpose': build, test, conformance, bench, bench-all" ;;
     esac
 done
 install_packages

@@ -1,0 +1,53 @@
+//! Forebay, as it is configured for a site; one thread, no access log.
+
+use std::process::Command;
+
+use super::{Start, own};
+use crate::Result;
+use crate::setting::FILES_HOST;
+
+pub(super) fn command(start: &Start<'_>) -> Result<Command> {
+    let Start { setting, directory, http, https } = start;
+    let (origin, root) = (setting.origin.address, setting.root.display());
+    let (certificate, key) = (setting.certificate.display(), setting.key.display());
+    let state = directory.display();
+    let config = start.write(
+        "forebay.toml",
+        &format!(
+            r#"[server]
+threads = 1
+state_dir = "{state}"
+[log]
+path = "off"
+level = "warn"
+[[listen]]
+address = "{http}"
+[[listen]]
+address = "{https}"
+tls = true
+[admin]
+off = true
+[limits]
+connections = 15000
+keepalive_timeout = "600s"
+[[upstream]]
+name = "ap"
+servers = [{{ address = "{origin}" }}]
+[[site]]
+hosts = ["*"]
+upstream = "ap"
+certificate = "{certificate}"
+key = "{key}"
+[[site.route]]
+path = "/pass/"
+cache = "off"
+[[site]]
+hosts = ["{FILES_HOST}"]
+root = "{root}"
+"#
+        ),
+    )?;
+    let mut command = Command::new(own("forebay")?);
+    command.args(["run", "--config"]).arg(config);
+    Ok(command)
+}
