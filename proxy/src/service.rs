@@ -148,14 +148,20 @@ async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Fa
             if RequestDirectives::parse(&context.request.fields).only_if_cached {
                 return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into());
             }
-            let place = Some((key, path_query));
+            let place = place(&visit, key, path_query);
             pass(context, visit, ForwardReason::Bypass, "authorization", place, sink).await
         }
         Plan::Post { key, path_query } => {
-            pass(context, visit, ForwardReason::Method, "method", Some((key, path_query)), sink).await
+            let place = place(&visit, key, path_query);
+            pass(context, visit, ForwardReason::Method, "method", place, sink).await
         }
         Plan::Pass(reason, detail) => pass(context, visit, reason, detail, None, sink).await,
     }
+}
+
+/// Where the response to a request that is passed on as it came may be stored: nowhere, unless the key stands for just that.
+fn place(visit: &Visit, key: CacheKey, path_query: String) -> Option<(CacheKey, String)> {
+    (path_query == visit.target.raw).then_some((key, path_query))
 }
 
 /// What a request is for, and who it is from.
