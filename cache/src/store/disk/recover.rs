@@ -136,7 +136,7 @@ impl Recovery<'_> {
         let file = File::options().read(true).write(true).open(&path)?;
         let length = file.metadata()?.len();
         let segment = Segment { id, path, file, space: shared.space.occupy(length) };
-        if !segment.is_named(shared.nonce()) {
+        let Some(made_with) = segment.made_with(shared.nonce()) else {
             // Made, and not yet named when the process ended: there never was a record in it. Its number is used again.
             let mut window = Window { file: &segment.file, length, start: 0, bytes: Vec::new() };
             if is_last && window.is_unwritten(0, &[])? {
@@ -144,9 +144,11 @@ impl Recovery<'_> {
                 return shared.io.unlink(&segment.path);
             }
             return self.give_up(segment, "not the segment its name says");
-        }
+        };
         let toc = match segment.toc(shared.nonce()) {
             Some(toc) => toc,
+            // Sealed, for it was cut to its length; and its table is gone, and who knows what else.
+            None if length != made_with => return self.give_up(segment, "a table of contents that cannot be read"),
             None => match scan(&segment, length, shared.nonce(), self.next.next_sequence)? {
                 Scanned::Clean(toc, end) => {
                     let next = toc.next_sequence;

@@ -102,18 +102,20 @@ impl Segment {
             }
             created => created?,
         };
-        if let Err(error) = io.write(&file, &unit(nonce, HEAD_MARK, &[id], sequence), 0) {
+        let words = [id, u32::try_from(size).unwrap_or(u32::MAX)];
+        if let Err(error) = io.write(&file, &unit(nonce, HEAD_MARK, &words, sequence), 0) {
             let _ = std::fs::remove_file(&path);
             return Err(error);
         }
         Ok(Self { id, path, file, space })
     }
 
-    /// Whether the first unit names this segment.
-    pub(super) fn is_named(&self, nonce: u64) -> bool {
+    /// The length the file was made with, if the first unit names this segment. A sealed one is shorter.
+    pub(super) fn made_with(&self, nonce: u64) -> Option<u64> {
         let mut bytes = [0; UNIT];
-        self.file.read_exact_at(&mut bytes, 0).is_ok()
-            && read_unit(&bytes, nonce, HEAD_MARK).is_some_and(|(_, mut words)| words.u32() == self.id)
+        self.file.read_exact_at(&mut bytes, 0).ok()?;
+        let (_, mut words) = read_unit(&bytes, nonce, HEAD_MARK)?;
+        (words.u32() == self.id).then(|| words.u32().into())
     }
 
     /// The table of contents; `None` when it is not sealed, or not readable.

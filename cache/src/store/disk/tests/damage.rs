@@ -148,3 +148,22 @@ fn a_directory_of_another_version_begins_empty_and_works() {
     assert_eq!(contents(&store, &key("a")).len(), 1);
     assert_eq!(std::fs::read_dir(directory.path().join("large")).unwrap().count(), 0);
 }
+
+/// Zeros at its end make a sealed segment look like one that was never filled: but for its length.
+#[test]
+fn a_sealed_segment_whose_end_was_zeroed_may_have_held_a_tombstone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.insert(&key("a"), response(content(1, 100)));
+    drop(store);
+    let store = open(directory.path());
+    assert!(removed(&store, &key("a")));
+    drop(store);
+    let last = segments(directory.path()).pop().unwrap();
+    let mut bytes = std::fs::read(&last).unwrap();
+    bytes[64..].fill(0);
+    std::fs::write(&last, bytes).unwrap();
+    let store = open(directory.path());
+    assert!(get(&store, &key("a")).is_empty());
+    assert_eq!(store.stats().corrupt, 1);
+}
