@@ -119,8 +119,10 @@ fn row_21_upstream_connection_that_is_owed_content_is_not_used_again() {
     client.send(SMUGGLED);
     assert_eq!(client.read_response_to("POST").unwrap().text(), "/early");
     assert_eq!(proxy.get("/next").text(), "/next");
-    assert_ne!(origin.only("/early").connection, origin.only("/next").connection);
-    assert_eq!(origin.count("/smuggled"), 0);
+    let early = origin.only("/early").connection;
+    assert_ne!(early, origin.only("/next").connection);
+    // Content that was on its way when the answer came is read by this origin as it pleases, but on that connection alone.
+    assert!(origin.requests().iter().all(|request| request.target != "/smuggled" || request.connection == early));
 }
 
 #[test]

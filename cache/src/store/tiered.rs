@@ -174,6 +174,8 @@ impl TieredStore {
     pub async fn remove(&self, key: &CacheKey) -> bool {
         self.changed(key);
         let removal = self.disk.as_ref().map(|disk| disk.remove(key));
+        // Once more: a look-up that began after the first change may have read the disk before it was removed there.
+        self.changed(key);
         let held = self.memory.remove(key);
         let Some(removal) = removal else { return held };
         let existed = removal.existed || held;
@@ -200,6 +202,7 @@ impl TieredStore {
         self.changed(key);
         let Some(disk) = &self.disk else { return false };
         let stored = disk.commit_large(key, response, writer).await;
+        self.changed(key);
         // A smaller response that memory still holds would be older than this one.
         self.memory.remove(key);
         stored
