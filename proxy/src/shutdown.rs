@@ -31,14 +31,14 @@ impl Signals {
         tracing::info!(?limit, "draining");
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         let _ = self.drain.send(true);
-        // A process that takes over can have the disk from here on; what is stored in it is still read.
-        self.shared.lasting.store.release().await;
         // Every connection holds a permit: when all of them are here, nobody is left.
         let all = u32::try_from(self.shared.connections_limit).unwrap_or(u32::MAX);
         match timeout(limit, self.shared.connections.acquire_many(all)).await {
             Ok(_) => tracing::info!("drained"),
             Err(_) => tracing::warn!("requests were still in flight when the time to drain was up"),
         }
+        // Not before: what the last requests invalidate has to reach the log. Who takes over waits for this.
+        self.shared.lasting.store.release().await;
     }
 
     async fn reload(&self) {
