@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where unread bytes of slow clients wait, with a budget for all of them.
@@ -25,23 +26,36 @@ impl SpoolSpace {
         tempfile::tempfile_in(&self.directory)
     }
 
-    /// Takes `bytes` of the budget, or says no.
-    pub(super) fn reserve(&self, bytes: u64) -> bool {
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(bytes).filter(|sum| *sum <= self.budget)
-            })
-            .is_ok()
-    }
-
-    /// Gives `bytes` back.
-    pub(super) fn give_back(&self, bytes: u64) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    /// Takes `bytes` of the budget; `None` when that would exceed it.
+    pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
+        let within = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.budget);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).ok()?;
+        Some(Reservation { space: Arc::clone(self), bytes })
     }
 
     /// Bytes waiting in temporary files at the moment.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
+    }
+}
+
+/// Bytes of the budget, held for as long as the file that takes them is there.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    space: Arc<SpoolSpace>,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// Adds what `other` holds.
+    pub(super) fn absorb(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.space.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

@@ -123,3 +123,15 @@ async fn a_writer_nobody_reads_is_told_so() {
     drop(body.reader().unwrap());
     assert!(writer.push(Bytes::from_static(b"x")).await.is_err());
 }
+
+#[tokio::test]
+async fn the_budget_is_held_until_the_file_is_gone_and_not_only_until_the_upstream_is_done() {
+    let space = space();
+    let (mut writer, body) = Body::new(Retention::Release, Limits { memory: 10, file: 1 << 20 }, Arc::clone(&space));
+    let mut reader = body.reader().unwrap();
+    writer.push(Bytes::from(pattern(50_000))).await.unwrap();
+    writer.finish();
+    assert_eq!(space.used(), 50_000, "a slow reader still holds the file");
+    while reader.next().await.unwrap().is_some() {}
+    assert_eq!(space.used(), 0);
+}

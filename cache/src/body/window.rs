@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::spool::Reservation;
 use super::{End, Retention};
 
 /// What a reader finds at its position.
@@ -30,6 +31,8 @@ struct FileRun {
     writing: bool,
     /// Nothing more can be written to it; it goes once everybody has read it.
     frozen: bool,
+    /// What it takes of the spool's budget, given back with it; a file of the disk tier takes none.
+    reserved: Option<Reservation>,
 }
 
 /// Bounds of what is held, and who reads where. All of it stands behind one lock that is never held across an await.
@@ -127,15 +130,19 @@ impl Window {
         }
         let file = Arc::new(file()?);
         let (start, end) = (self.memory_end, self.memory_end);
-        self.run = Some(FileRun { file: Arc::clone(&file), start, end, writing: true, frozen: false });
+        self.run = Some(FileRun { file: Arc::clone(&file), start, end, writing: true, frozen: false, reserved: None });
         Ok((file, 0))
     }
 
-    /// `length` bytes were written behind the run in the file.
-    pub(super) fn spilled(&mut self, length: u64) {
+    /// `length` bytes, which were `reserved`, were written behind the run in the file.
+    pub(super) fn spilled(&mut self, length: u64, reserved: Reservation) {
         if let Some(run) = &mut self.run {
             run.end += length;
             run.writing = false;
+            match &mut run.reserved {
+                Some(held) => held.absorb(reserved),
+                none => *none = Some(reserved),
+            }
         }
     }
 
@@ -149,7 +156,7 @@ impl Window {
         let end = self.end_offset();
         self.chunks.clear();
         self.memory_end = 0;
-        self.run = Some(FileRun { file, start: 0, end, writing: true, frozen: false });
+        self.run = Some(FileRun { file, start: 0, end, writing: true, frozen: false, reserved: None });
     }
 
     pub(super) fn is_kept_in_file(&self) -> bool {

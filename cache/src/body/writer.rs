@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::spool::Reservation;
 use super::{Body, BodyError, End, Retention};
 use crate::store::disk::LargeWriter;
 
@@ -16,15 +17,13 @@ const INLINE: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct BodyWriter {
     body: Arc<Body>,
-    /// Bytes of the spool budget this body holds.
-    reserved: u64,
     /// The file of the disk tier that all of it goes to.
     file: Option<LargeWriter>,
 }
 
 impl BodyWriter {
     pub(super) fn new(body: Arc<Body>) -> Self {
-        Self { body, reserved: 0, file: None }
+        Self { body, file: None }
     }
 
     /// Appends `chunk`. Waits only when the temporary file is full.
@@ -48,7 +47,7 @@ impl BodyWriter {
             self.body.readable.notify_waiters();
         }
         let length = chunk.len() as u64;
-        loop {
+        let reserved = loop {
             let mut moved = std::pin::pin!(self.body.writable.notified());
             moved.as_mut().enable();
             {
@@ -58,7 +57,6 @@ impl BodyWriter {
                 }
                 let in_file = window.in_file();
                 if in_file.is_none() {
-                    self.body.space.give_back(std::mem::take(&mut self.reserved));
                     let held = window.unread_in_memory() + length;
                     if window.retention() == Retention::Keep || held <= self.body.limits.memory as u64 {
                         window.push(chunk);
@@ -69,19 +67,18 @@ impl BodyWriter {
                 }
                 if !window.is_frozen()
                     && in_file.unwrap_or(0) + length <= self.body.limits.file
-                    && self.body.space.reserve(length)
+                    && let Some(reserved) = self.body.space.reserve(length)
                 {
-                    self.reserved += length;
-                    break;
+                    break reserved;
                 }
             }
             moved.await;
-        }
-        self.spill(chunk).await
+        };
+        self.spill(chunk, reserved).await
     }
 
     /// Writes `chunk` behind the temporary file's run, off the worker thread if it is large.
-    async fn spill(&mut self, chunk: Bytes) -> Result<(), BodyError> {
+    async fn spill(&mut self, chunk: Bytes, reserved: Reservation) -> Result<(), BodyError> {
         let length = chunk.len() as u64;
         let place = self.body.window.lock().spill_to(|| self.body.space.file());
         let (file, offset) = place.map_err(|error| spool_error(&error))?;
@@ -92,7 +89,7 @@ impl BodyWriter {
             task.await.map_err(std::io::Error::other).flatten()
         };
         written.map_err(|error| spool_error(&error))?;
-        self.body.window.lock().spilled(length);
+        self.body.window.lock().spilled(length, reserved);
         self.body.readable.notify_waiters();
         Ok(())
     }
@@ -165,7 +162,6 @@ impl BodyWriter {
 impl Drop for BodyWriter {
     fn drop(&mut self) {
         self.end(End::Failed(BodyError::Aborted(Arc::from("the fill was dropped"))));
-        self.body.space.give_back(self.reserved);
     }
 }
 

@@ -83,8 +83,6 @@ pub(crate) struct UpstreamExchange {
     pub(crate) connect: Option<Duration>,
     /// From the request sent to the first byte of the answer.
     pub(crate) first_byte: Option<Duration>,
-    /// From the start of connecting to the last byte of the answer.
-    pub(crate) total: Option<Duration>,
 }
 
 /// What the cache did for a request.

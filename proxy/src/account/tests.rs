@@ -34,7 +34,6 @@ pub(super) fn full_entry(site: &Arc<SiteMetrics>) -> Entry {
             status: Some(200),
             connect: Some(Duration::from_micros(400)),
             first_byte: Some(Duration::from_millis(240)),
-            total: Some(Duration::from_millis(250)),
         }),
         site: Arc::clone(site),
         aborted: false,

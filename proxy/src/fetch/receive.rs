@@ -66,13 +66,8 @@ async fn read_head(
     report: &mut UpstreamReport,
 ) -> Result<Head, FetchError> {
     let connected = exchange.started.elapsed();
-    let told = UpstreamExchange {
-        address: exchange.server.address,
-        status: None,
-        connect: Some(connected),
-        first_byte: None,
-        total: None,
-    };
+    let told =
+        UpstreamExchange { address: exchange.server.address, status: None, connect: Some(connected), first_byte: None };
     *report = Some(told);
     let mut interims = 0;
     loop {

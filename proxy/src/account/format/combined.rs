@@ -43,7 +43,7 @@ pub(super) fn cache(entry: &Entry, out: &mut Vec<u8>) {
     out.extend_from_slice(b" rt=");
     seconds(out, entry.duration);
     match &entry.upstream {
-        None => out.extend_from_slice(b" up=- us=- uc=- uh=- ur=-"),
+        None => out.extend_from_slice(b" up=- us=- uc=- uh=-"),
         Some(exchange) => upstream(out, exchange),
     }
     word(out, b" tls=", entry.tls);
@@ -63,7 +63,6 @@ fn upstream(out: &mut Vec<u8>, exchange: &UpstreamExchange) {
     }
     time(out, b" uc=", exchange.connect);
     time(out, b" uh=", exchange.first_byte);
-    time(out, b" ur=", exchange.total);
 }
 
 fn time(out: &mut Vec<u8>, name: &[u8], time: Option<Duration>) {

@@ -58,7 +58,6 @@ fn upstream(out: &mut Vec<u8>, exchange: &UpstreamExchange) {
     }
     time(out, br#","connect_ms":"#, exchange.connect);
     time(out, br#","first_byte_ms":"#, exchange.first_byte);
-    time(out, br#","total_ms":"#, exchange.total);
     out.push(b'}');
 }
 
