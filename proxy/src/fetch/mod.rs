@@ -2,6 +2,7 @@
 
 mod error;
 mod forward;
+mod keep;
 pub(crate) mod outbound;
 mod partial;
 mod receive;

@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::FetchError;
 use super::forward::{self, Event, Exchange, Outbound};
+use super::keep;
 use super::partial::{self, Completion, Keeping};
 use crate::account::entry::UpstreamExchange;
 use crate::http::{RequestBody, date};
@@ -177,6 +178,10 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         .request_has_content(sent.has_content);
         if head.status == StatusCode::NOT_MODIFIED && !preconditions.is_empty() && !candidates.is_empty() {
             if let Some(fresh) = freshen(&lasting, plan, &exchanged, &candidates) {
+                // Invalidated while it was stored: see `invalidate`.
+                if plan.leader.fill().is_doomed() {
+                    lasting.store.remove(&plan.key).await;
+                }
                 plan.leader.settle_and_leave(Verdict::Freshened(fresh.clone()));
                 let _ = answer.send((Ok(Arrived::Freshened(fresh)), *report));
                 exchange.release(&lasting, &pool).await;
@@ -213,9 +218,10 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             }
         }
         let keeping = Keeping::of(&exchanged, &plan.route.rules.policy, lasting.store.max_in_memory());
+        let length = content_length(&head.fields).filter(|_| head.content).unwrap_or(0);
         let verdict = match storability(&exchanged, &plan.route.rules.policy) {
             Storability::No(reason) => Err(reason.as_str()),
-            Storability::Yes => match place(&lasting, plan, &head).await {
+            Storability::Yes => match keep::place(&lasting, plan, length).await {
                 Ok(file) => Ok((StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy), file)),
                 Err(reason) => Err(reason),
             },
@@ -367,19 +373,6 @@ fn responses(candidates: &[Variant]) -> Vec<&StoredResponse> {
     candidates.iter().map(|candidate| candidate.response.as_ref()).collect()
 }
 
-/// Where the content will be kept: in memory (`None`), or in a file from the first byte on when it is known to be too large
-/// for that. `Err`: nowhere, for this reason.
-async fn place(lasting: &Lasting, plan: &StorePlan, head: &Head) -> Result<Option<LargeWriter>, &'static str> {
-    let length = content_length(&head.fields).filter(|_| head.content).unwrap_or(0);
-    if length <= lasting.store.max_in_memory() {
-        return Ok(None);
-    }
-    if length > lasting.store.max_object() {
-        return Err("too-large");
-    }
-    lasting.store.begin_large(&plan.key, Some(length)).await.map(Some).map_err(|_| "no-room")
-}
-
 fn content_length(fields: &HeaderMap) -> Option<u64> {
     fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -478,7 +471,7 @@ async fn fill(
                 received += chunk.len() as u64;
                 let in_file = writer.is_in_file();
                 if keeps && !in_file && received > lasting.store.max_in_memory() {
-                    keeps = outgrow(lasting, plan, &mut writer).await;
+                    keeps = keep::outgrow(lasting, plan, &mut writer).await;
                     if !keeps {
                         writer.stop_retaining();
                     }
@@ -488,7 +481,7 @@ async fn fill(
                 }
                 if in_file && !writer.is_in_file() {
                     keeps = false;
-                    give_up(lasting, plan, "no-room");
+                    keep::give_up(lasting, plan, "no-room");
                 }
             }
             Ok(Event::End) => break,
@@ -524,24 +517,6 @@ async fn fill(
     }
     writer.finish();
     Ok(())
-}
-
-/// The content has become too large for memory; whether it goes on in a file.
-async fn outgrow(lasting: &Lasting, plan: &mut StorePlan, writer: &mut BodyWriter) -> bool {
-    let moved = match lasting.store.begin_large(&plan.key, None).await {
-        Ok(file) => writer.move_to(file).await.is_ok(),
-        Err(_) => false,
-    };
-    if !moved {
-        give_up(lasting, plan, "too-large");
-    }
-    moved
-}
-
-/// The response will not be stored after all: nobody else joins it.
-fn give_up(lasting: &Lasting, plan: &mut StorePlan, reason: &'static str) {
-    lasting.not_shared.insert(plan.key.clone(), reason);
-    plan.leader.settle_and_leave(Verdict::NotShared(reason));
 }
 
 /// `Set-Cookie` that was stripped for the store (`set_cookie = "strip"`).
