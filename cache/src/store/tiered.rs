@@ -131,10 +131,10 @@ impl TieredStore {
 
     /// Stores `response`, in place of the variant it replaces.
     pub fn insert(&self, key: &CacheKey, response: Arc<StoredResponse>) {
-        self.changed(key);
         if let Some(disk) = &self.disk {
             disk.insert(key, Arc::clone(&response));
         }
+        self.changed(key);
         if response.content().len() as u64 <= self.memory.max_object() {
             self.memory.insert(key, response);
         } else {
@@ -145,11 +145,11 @@ impl TieredStore {
 
     /// Replaces `old` by `new`, which a 304 has freshened: the content and its codings stay. Returns it as it is stored.
     pub fn freshen(&self, key: &CacheKey, old: &Variant, new: Arc<StoredResponse>) -> Variant {
-        self.changed(key);
         let fresh = old.freshened(Arc::clone(&new));
         if let Some(disk) = &self.disk {
             disk.freshen(key, &old.response, Arc::clone(&new), old.large.as_deref());
         }
+        self.changed(key);
         if old.large.is_none() {
             self.memory.freshen(key, &old.response, new);
         }
@@ -172,9 +172,8 @@ impl TieredStore {
     /// Forgets all variants of `key` in both tiers; whether there were any. None can be found any more at the first
     /// await; when this returns, the removal outlives the process (as far as the device can be written).
     pub async fn remove(&self, key: &CacheKey) -> bool {
-        self.changed(key);
         let removal = self.disk.as_ref().map(|disk| disk.remove(key));
-        // Once more: a look-up that began after the first change may have read the disk before it was removed there.
+        // After the disk, before memory: who read the disk before sees the change, or is done before memory forgets.
         self.changed(key);
         let held = self.memory.remove(key);
         let Some(removal) = removal else { return held };
@@ -199,7 +198,6 @@ impl TieredStore {
 
     /// Stores `response`, whose content is what `writer` wrote.
     pub async fn commit_large(&self, key: &CacheKey, response: Arc<StoredResponse>, writer: LargeWriter) -> bool {
-        self.changed(key);
         let Some(disk) = &self.disk else { return false };
         let stored = disk.commit_large(key, response, writer).await;
         self.changed(key);

@@ -61,7 +61,7 @@ fn a_removal_during_a_promotion_is_not_undone() {
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(open(directory.path()));
     let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
-    for _ in 0..300 {
+    for _ in 0..1000 {
         store.insert(&key("/a"), response("a"));
         store.memory.remove(&key("/a"));
         let start = Arc::new(std::sync::Barrier::new(2));

@@ -58,7 +58,10 @@ fn ready(request: &Request, state: &(dyn AdminState + Send + Sync)) -> Response 
         name == "verbose"
     });
     if verbose {
-        let detail = serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons, "degraded": degraded });
+        let mut detail = serde_json::json!({ "ready": reasons.is_empty(), "reasons": reasons });
+        if let Some(detail) = detail.as_object_mut().filter(|_| !degraded.is_empty()) {
+            detail.insert("degraded".to_owned(), degraded.into());
+        }
         return Response::new(status, "application/json", format!("{detail}\n"));
     }
     let mut lines = if reasons.is_empty() { vec!["ready".to_owned()] } else { reasons };

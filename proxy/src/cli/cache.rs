@@ -21,7 +21,7 @@ pub(super) enum Verb {
     List {
         #[command(flatten)]
         place: Place,
-        /// Only URIs that begin with this: http://www.example.com/blog/
+        /// Only URIs that begin with this: `http://www.example.com/blog/`
         #[arg(long, default_value = "")]
         prefix: String,
     },

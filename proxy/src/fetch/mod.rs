@@ -3,6 +3,7 @@
 mod error;
 mod forward;
 mod freshen;
+mod keep;
 pub(crate) mod outbound;
 mod partial;
 mod receive;

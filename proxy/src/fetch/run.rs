@@ -13,7 +13,6 @@ use forebay_cache::semantics::{
     Exchange as Exchanged, RequestDirectives, Storability, TargetUri, stale_if_error, storability,
 };
 use forebay_cache::store::Variant;
-use forebay_cache::store::disk::LargeWriter;
 use forebay_cache::stored::StoredResponse;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
@@ -21,8 +20,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::FetchError;
 use super::forward::Outbound;
 use super::freshen::{freshen, invalidate, learn_from_head, responses};
+use super::keep;
 use super::partial::{Completion, Keeping};
-use super::receive::{Head, begin, clone_head};
+use super::receive::{begin, clone_head};
 use super::stream::{Frame, content_length, fill, hand_over};
 use crate::account::entry::UpstreamExchange;
 use crate::http::RequestBody;
@@ -213,9 +213,10 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             }
         }
         let keeping = Keeping::of(&exchanged, &plan.route.rules.policy, lasting.store.max_in_memory());
+        let length = content_length(&head.fields).filter(|_| head.content).unwrap_or(0);
         let verdict = match storability(&exchanged, &plan.route.rules.policy) {
             Storability::No(reason) => Err(reason.as_str()),
-            Storability::Yes => match place(&lasting, plan, &head).await {
+            Storability::Yes => match keep::place(&lasting, plan, length).await {
                 Ok(file) => Ok((StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy), file)),
                 Err(reason) => Err(reason),
             },
@@ -271,17 +272,4 @@ fn is_failure(status: StatusCode) -> bool {
 
 fn stale_stands_in(candidates: &[Variant], request: &RequestDirectives, now: Timestamp) -> bool {
     candidates.iter().any(|stored| stale_if_error(&stored.response, request, now))
-}
-
-/// Where the content will be kept: in memory (`None`), or in a file from the first byte on when it is known to be too large
-/// for that. `Err`: nowhere, for this reason.
-async fn place(lasting: &Lasting, plan: &StorePlan, head: &Head) -> Result<Option<LargeWriter>, &'static str> {
-    let length = content_length(&head.fields).filter(|_| head.content).unwrap_or(0);
-    if length <= lasting.store.max_in_memory() {
-        return Ok(None);
-    }
-    if length > lasting.store.max_object() {
-        return Err("too-large");
-    }
-    lasting.store.begin_large(&plan.key, Some(length)).await.map(Some).map_err(|_| "no-room")
 }

@@ -13,6 +13,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::FetchError;
 use super::forward::{Event, Exchange};
+use super::keep::{give_up, outgrow};
 use super::partial::{self, Keeping};
 use super::receive::Head;
 use super::run::{Answer, Arrived, Failed, Private, StorePlan, UpstreamReport};
@@ -125,24 +126,6 @@ pub(super) async fn fill(
     }
     writer.finish();
     Ok(())
-}
-
-/// The content has become too large for memory; whether it goes on in a file.
-async fn outgrow(lasting: &Lasting, plan: &mut StorePlan, writer: &mut BodyWriter) -> bool {
-    let moved = match lasting.store.begin_large(&plan.key, None).await {
-        Ok(file) => writer.move_to(file).await.is_ok(),
-        Err(_) => false,
-    };
-    if !moved {
-        give_up(lasting, plan, "too-large");
-    }
-    moved
-}
-
-/// The response will not be stored after all: nobody else joins it.
-fn give_up(lasting: &Lasting, plan: &mut StorePlan, reason: &'static str) {
-    lasting.not_shared.insert(plan.key.clone(), reason);
-    plan.leader.settle_and_leave(Verdict::NotShared(reason));
 }
 
 /// What is not stored but is for the client that asked: fields that `private` or `no-cache` name (RFC 9111 sections

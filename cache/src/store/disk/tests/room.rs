@@ -19,6 +19,7 @@ fn the_directory_never_takes_more_than_its_size() {
             assert!(taken <= SMALLEST && store.stats().bytes <= SMALLEST, "{taken} bytes after {each}");
         }
     }
+    store.flush();
     let stats = store.stats();
     assert!(stats.evictions > 0 && stats.objects > 50, "{stats:?}");
     assert!(store.check().is_sound());
