@@ -17,13 +17,13 @@ use forebay_cache::semantics::{
 use forebay_cache::store::Variant;
 use forebay_cache::store::disk::LargeWriter;
 use forebay_cache::stored::StoredResponse;
-use http::header::{CONTENT_LENGTH, DATE, SET_COOKIE};
+use http::header::{DATE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::FetchError;
 use super::forward::{self, Event, Exchange, Outbound};
-use super::keep;
+use super::keep::{self, content_length};
 use super::partial::{self, Completion, Keeping};
 use crate::account::entry::UpstreamExchange;
 use crate::http::{RequestBody, date};
@@ -371,10 +371,6 @@ fn stale_stands_in(candidates: &[Variant], request: &RequestDirectives, now: Tim
 
 fn responses(candidates: &[Variant]) -> Vec<&StoredResponse> {
     candidates.iter().map(|candidate| candidate.response.as_ref()).collect()
-}
-
-fn content_length(fields: &HeaderMap) -> Option<u64> {
-    fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// RFC 9111 section 4.3.4. `None` when the 304 is about none of the candidates.
