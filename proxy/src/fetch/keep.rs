@@ -3,6 +3,8 @@
 use forebay_cache::body::BodyWriter;
 use forebay_cache::fill::Verdict;
 use forebay_cache::store::disk::LargeWriter;
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 
 use super::run::StorePlan;
 use crate::runtime::Lasting;
@@ -39,4 +41,9 @@ pub(super) async fn outgrow(lasting: &Lasting, plan: &mut StorePlan, writer: &mu
 pub(super) fn give_up(lasting: &Lasting, plan: &mut StorePlan, reason: &'static str) {
     lasting.not_shared.insert(plan.key.clone(), reason);
     plan.leader.settle_and_leave(Verdict::NotShared(reason));
+}
+
+/// What `Content-Length` says.
+pub(super) fn content_length(fields: &HeaderMap) -> Option<u64> {
+    fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
