@@ -42,8 +42,3 @@ pub(super) fn give_up(lasting: &Lasting, plan: &mut StorePlan, reason: &'static 
     lasting.not_shared.insert(plan.key.clone(), reason);
     plan.leader.settle_and_leave(Verdict::NotShared(reason));
 }
-
-/// What `Content-Length` says.
-pub(super) fn content_length(fields: &HeaderMap) -> Option<u64> {
-    fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
