@@ -3,8 +3,6 @@
 use forebay_cache::body::BodyWriter;
 use forebay_cache::fill::Verdict;
 use forebay_cache::store::disk::LargeWriter;
-use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
 
 use super::run::StorePlan;
 use crate::runtime::Lasting;
