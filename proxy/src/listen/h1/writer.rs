@@ -1,5 +1,6 @@
 //! Responses on an HTTP/1 connection.
 
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, StatusCode, Version};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::gone::Gone;
 use crate::front::Hit;
@@ -253,26 +254,35 @@ impl H1Writer {
 
     /// Writes what is buffered, then `tail`, holding the client to the rate floor.
     async fn write(&mut self, tail: Option<Bytes>) -> Result<(), SinkError> {
-        let out = self.out.split().freeze();
-        let mut rest = out.chain(tail.unwrap_or_default());
+        let mut tail = tail.unwrap_or_default();
         let mut window = None;
-        while rest.has_remaining() {
-            let writing = self.stream.write_buf(&mut rest);
-            if self.floor.rate == 0 {
-                writing.await.ok().filter(|written| *written > 0).ok_or(SinkError::Gone)?;
-                continue;
-            }
-            let (ends, so_far) = *window.get_or_insert_with(|| (Instant::now() + self.floor.grace, 0_u64));
-            match tokio::time::timeout_at(ends, writing).await {
-                Ok(Ok(written)) if written > 0 => {
-                    let so_far = so_far + written as u64;
-                    let enough = so_far >= self.floor.rate.saturating_mul(self.floor.grace.as_secs().max(1));
-                    window = if enough { None } else { Some((ends, so_far)) };
-                }
-                Ok(_) => return Err(SinkError::Gone),
-                Err(_) => return Err(SinkError::TooSlow),
-            }
+        while !self.out.is_empty() || !tail.is_empty() {
+            let Self { stream, out, floor, .. } = self;
+            let writing = write_some(stream, out, &tail);
+            let written = if floor.rate == 0 {
+                writing.await
+            } else {
+                let (ends, so_far) = *window.get_or_insert_with(|| (Instant::now() + floor.grace, 0_u64));
+                let written = timeout_at(ends, writing).await.map_err(|_| SinkError::TooSlow)?;
+                let so_far = so_far + written.as_ref().map_or(0, |written| *written as u64);
+                let enough = so_far >= floor.rate.saturating_mul(floor.grace.as_secs().max(1));
+                window = if enough { None } else { Some((ends, so_far)) };
+                written
+            };
+            let written = written.ok().filter(|written| *written > 0).ok_or(SinkError::Gone)?;
+            let of_out = written.min(self.out.len());
+            self.out.advance(of_out);
+            tail.advance(written - of_out);
         }
         Ok(())
+    }
+}
+
+/// One system call for both, and the simplest that does it.
+async fn write_some(stream: &mut Writer, out: &[u8], tail: &[u8]) -> std::io::Result<usize> {
+    match (out, tail) {
+        (out, []) => stream.write(out).await,
+        ([], tail) => stream.write(tail).await,
+        (out, tail) => stream.write_vectored(&[IoSlice::new(out), IoSlice::new(tail)]).await,
     }
 }
