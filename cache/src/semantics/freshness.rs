@@ -21,7 +21,8 @@ pub struct FreshnessPolicy {
     pub heuristic: bool,
     /// Ceiling of that tenth. Default 24 h.
     pub heuristic_ceiling: Duration,
-    /// Ceiling of any lifetime, the response's own included. Default none.
+    /// Ceiling of any lifetime, the response's own included, and of the age at which a stale response is used while it is
+    /// validated. Default none.
     pub max_lifetime: Option<Duration>,
     /// `stale-while-revalidate` where the response gives none and has a lifetime above zero. Default zero.
     pub stale_while_revalidate: Duration,
@@ -130,10 +131,13 @@ pub fn freshness(exchange: &Exchange<'_>, policy: &FreshnessPolicy) -> Freshness
         None if lifetime.is_zero() => Duration::ZERO,
         None => default,
     };
+    // A response older than the ceiling is not handed out while a new one could be had; when the origin fails it may be.
+    let room = policy.max_lifetime.map_or(Duration::MAX, |ceiling| ceiling.saturating_sub(lifetime));
+    let while_revalidating = stale_window(directives.stale_while_revalidate, policy.stale_while_revalidate);
     Freshness {
         lifetime,
         source,
-        stale_while_revalidate: stale_window(directives.stale_while_revalidate, policy.stale_while_revalidate),
+        stale_while_revalidate: while_revalidating.min(room),
         stale_if_error: stale_window(directives.stale_if_error, policy.stale_if_error),
     }
 }

@@ -180,3 +180,21 @@ fn a_lifetime_does_not_depend_on_when_it_is_asked() {
     assert_eq!(of(&case), first);
     assert_eq!(case.exchange().date(), T0);
 }
+
+/// A page with a nonce in it must not be handed out older than the nonce lives, fresh or stale.
+#[test]
+fn max_lifetime_bounds_the_age_of_what_is_used_while_it_is_validated() {
+    let stale = |own: &str, ceiling: Option<u64>| {
+        let case = Case::response(&[("Cache-Control", own)]).policy(|policy| {
+            policy.freshness.max_lifetime = ceiling.map(secs);
+            policy.freshness.stale_while_revalidate = secs(500);
+            policy.freshness.stale_if_error = secs(500);
+        });
+        let freshness = freshness(&case.exchange(), &case.policy.freshness);
+        (freshness.stale_while_revalidate.as_secs(), freshness.stale_if_error.as_secs())
+    };
+    assert_eq!(stale("max-age=60", None), (500, 500));
+    assert_eq!(stale("max-age=60", Some(100)), (40, 500));
+    assert_eq!(stale("max-age=60, stale-while-revalidate=900", Some(100)), (40, 500));
+    assert_eq!(stale("max-age=600", Some(100)), (0, 500));
+}
