@@ -312,10 +312,14 @@ impl Origin {
     }
 }
 
-/// An address on which nothing listens (it was free a moment ago).
+/// An address on which nothing listens, nor will: it is bound, for as long as the test runs, by a socket that does not.
 #[must_use]
 pub fn closed_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("address")
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("bind");
+    let address = socket.local_addr().ok().and_then(|address| address.as_socket()).expect("address");
+    std::mem::forget(socket);
+    address
 }
 
 fn accept(stream: TcpStream, shared: &Arc<Shared>) -> OriginConnection {

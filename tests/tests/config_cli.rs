@@ -73,7 +73,7 @@ fn syntax_error_is_reported_with_its_place() {
 
 #[test]
 fn nothing_is_bound_when_the_configuration_is_bad() {
-    let free = forebay_tests::origin::closed_address();
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
     let outcome = run(&["run", "--config"], &BAD.replace("\"127.0.0.1:0\"", &format!("\"{free}\"")));
     assert_eq!(outcome.code, Some(1));
     assert!(!outcome.stderr.contains("listening on"), "{}", outcome.stderr);
