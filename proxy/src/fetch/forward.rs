@@ -28,7 +28,7 @@ const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(4);
 
 /// A request as the AP server gets it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Outbound {
     pub(crate) method: Method,
     pub(crate) path_query: String,
@@ -68,6 +68,12 @@ pub(super) struct Exchange {
 }
 
 impl Outbound {
+    /// The same request once more, without content.
+    pub(super) fn again(&self) -> Self {
+        let Self { method, path_query, fields, .. } = self;
+        Self { method: method.clone(), path_query: path_query.clone(), fields: fields.clone(), ..Self::default() }
+    }
+
     /// Sending it twice does no harm, and nothing of its content is gone.
     pub(super) fn is_repeatable(&self) -> bool {
         matches!(self.body, RequestBody::Empty) && matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)

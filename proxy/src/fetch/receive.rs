@@ -10,7 +10,6 @@ use super::FetchError;
 use super::forward::{self, Event, Exchange, Outbound};
 use super::run::UpstreamReport;
 use crate::account::entry::UpstreamExchange;
-use crate::http::RequestBody;
 use crate::runtime::Lasting;
 use crate::upstream::Pool;
 
@@ -38,7 +37,7 @@ pub(super) async fn begin(
     outbound: Outbound,
     report: &mut UpstreamReport,
 ) -> Result<(Exchange, Head), FetchError> {
-    let repeatable = outbound.is_repeatable().then(|| clone_head(&outbound));
+    let repeatable = outbound.is_repeatable().then(|| outbound.again());
     let mut outbound = outbound;
     let mut repeats = 0;
     loop {
@@ -48,7 +47,7 @@ pub(super) async fn begin(
             Err(error) => match &repeatable {
                 Some(again) if exchange.reused && error.is_closed() && repeats < REPEATS => {
                     repeats += 1;
-                    outbound = clone_head(again);
+                    outbound = again.again();
                 }
                 _ => {
                     exchange.server.metrics.failed();
@@ -92,17 +91,6 @@ async fn read_head(
             }
             Event::Chunk(_) | Event::End => return Err(FetchError::UNEXPECTED),
         }
-    }
-}
-
-pub(super) fn clone_head(outbound: &Outbound) -> Outbound {
-    Outbound {
-        method: outbound.method.clone(),
-        path_query: outbound.path_query.clone(),
-        fields: outbound.fields.clone(),
-        body: RequestBody::Empty,
-        upgrade: false,
-        expects_continue: false,
     }
 }
 

@@ -22,10 +22,9 @@ use super::forward::Outbound;
 use super::freshen::{freshen, invalidate, learn_from_head, responses};
 use super::keep;
 use super::partial::{Completion, Keeping};
-use super::receive::{begin, clone_head};
+use super::receive::begin;
 use super::stream::{Frame, content_length, fill, hand_over};
 use crate::account::entry::UpstreamExchange;
-use crate::http::RequestBody;
 use crate::runtime::Lasting;
 use crate::site::{Route, Site};
 use crate::upstream::Pool;
@@ -114,7 +113,7 @@ pub(super) type Failed = (FetchError, Option<Answer>);
 async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Result<(), Failed> {
     let Job { lasting, pool, .. } = &*job;
     let (lasting, pool) = (Arc::clone(lasting), Arc::clone(pool));
-    let mut outbound = take(&mut job.outbound);
+    let mut outbound = std::mem::take(&mut job.outbound);
     let mut candidates = job.store.as_ref().map(|plan| plan.candidates.clone()).unwrap_or_default();
     let preconditions = Preconditions::for_stored(&responses(&candidates));
     if !candidates.is_empty() {
@@ -127,11 +126,11 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
     loop {
         let sent = Sent {
             method: outbound.method.clone(),
+            path_query: outbound.path_query.clone(),
             fields: outbound.fields.clone(),
             has_content: !outbound.body.is_empty(),
             at: lasting.clock.now(),
         };
-        let again = Outbound { body: RequestBody::Empty, ..clone_head(&outbound) };
         let begun = {
             let begun = begin(&lasting, &pool, job.interim.as_ref(), outbound, report);
             match &job.store {
@@ -177,7 +176,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             }
             // A 304 about something we do not have: ask for the whole.
             candidates.clear();
-            outbound = again;
+            outbound = sent.again();
             outbound.fields.remove(http::header::IF_NONE_MATCH);
             outbound.fields.remove(http::header::IF_MODIFIED_SINCE);
             exchange.release(&lasting, &pool).await;
@@ -203,7 +202,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
                 }
                 // Not what is missing, or not of the same representation: ask for the whole.
                 None if matches!(head.status, StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE) => {
-                    outbound = again;
+                    outbound = sent.again();
                     outbound.fields.remove(http::header::RANGE);
                     outbound.fields.remove(http::header::IF_RANGE);
                     exchange.release(&lasting, &pool).await;
@@ -248,21 +247,18 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
 /// The request as it was sent; `Vary` and the directives are about this one.
 struct Sent {
     method: Method,
+    path_query: String,
     fields: HeaderMap,
     has_content: bool,
     at: Timestamp,
 }
 
-fn take(outbound: &mut Outbound) -> Outbound {
-    let empty = Outbound {
-        method: Method::GET,
-        path_query: String::new(),
-        fields: HeaderMap::new(),
-        body: RequestBody::Empty,
-        upgrade: false,
-        expects_continue: false,
-    };
-    std::mem::replace(outbound, empty)
+impl Sent {
+    /// The same request once more. It had no content: only fills are asked for again.
+    fn again(self) -> Outbound {
+        let Self { method, path_query, fields, .. } = self;
+        Outbound { method, path_query, fields, ..Outbound::default() }
+    }
 }
 
 /// Statuses a stale response may stand in for (RFC 5861 section 4).

@@ -22,9 +22,10 @@ pub(crate) struct Request {
 }
 
 /// Request content.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum RequestBody {
     /// None, by framing.
+    #[default]
     Empty,
     /// Of an HTTP/1 connection; boxed, most requests have none.
     H1(Box<H1Body>),

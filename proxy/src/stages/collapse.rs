@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_cache::fill::{Flight, Joined, Leader, Verdict};
+use forebay_cache::fill::{Joined, Leader, Verdict};
 use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::RequestDirectives;
 use forebay_cache::store::Variant;
@@ -74,7 +74,7 @@ pub(crate) async fn obtain(
             Verdict::Freshened(stored) if stored.response.variance().matches(&wanted.forwarded) => {
                 return Ok(Arrived::Freshened(stored));
             }
-            Verdict::Streaming(flight) => variance = other_variant(&flight, wanted),
+            Verdict::Streaming(flight) => variance = flight.response.variance().suffix_for(&wanted.forwarded),
             Verdict::Freshened(stored) => variance = stored.response.variance().suffix_for(&wanted.forwarded),
             Verdict::NotShared(_) => break,
             Verdict::Failed(error) => return Err(error),
@@ -82,10 +82,6 @@ pub(crate) async fn obtain(
     }
     context.collapsed = false;
     lead(context, wanted, lasting.fills.alone(&wanted.key), sink).await
-}
-
-fn other_variant(flight: &Flight, wanted: &Wanted) -> Vec<u8> {
-    flight.response.variance().suffix_for(&wanted.forwarded)
 }
 
 /// A fresh response stored since the look-up: not one that the look-up saw.

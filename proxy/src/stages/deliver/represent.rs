@@ -71,9 +71,9 @@ pub(crate) async fn represent(context: &Context, site: &Site, key: &CacheKey, so
     if let Some(coding) = coding {
         compress::fields::encoded(&mut fields, coding, None);
     }
+    let current = |fields| validators(fields, response.date().secs());
     if status.is_success() && matches!(request.method, Method::GET | Method::HEAD) {
-        let date = response.date().secs();
-        match precondition::evaluate_stored(&request.method, &request.fields, &validators(&fields, date)) {
+        match precondition::evaluate_stored(&request.method, &request.fields, &current(&fields)) {
             Precondition::Proceed => {}
             Precondition::NotModified => return Some(not_modified(&fields)),
             Precondition::Failed => return Some(Answer::empty(StatusCode::PRECONDITION_FAILED, HeaderMap::new())),
@@ -82,14 +82,14 @@ pub(crate) async fn represent(context: &Context, site: &Site, key: &CacheKey, so
     if let Some(coding) = coding {
         return coded(context, key, source, coding, status, fields).await;
     }
-    if status == StatusCode::OK && request.method == Method::GET && request.fields.contains_key(RANGE) {
-        let date = response.date().secs();
-        if let Some(length) = source.length()
-            && precondition::if_range(&request.fields, &validators(&fields, date))
-            && let Some(answer) = ranges(context, source, length, &fields)
-        {
-            return Some(answer);
-        }
+    let asks_for_range = request.method == Method::GET && request.fields.contains_key(RANGE);
+    if status == StatusCode::OK
+        && asks_for_range
+        && let Some(length) = source.length()
+        && precondition::if_range(&request.fields, &current(&fields))
+        && let Some(answer) = ranges(context, source, length, &fields)
+    {
+        return Some(answer);
     }
     let content = match source {
         Source::Stored(variant) => match &variant.large {
