@@ -43,6 +43,8 @@ impl Apache {
         let address = closed_address();
         let config = directory.join("apache2.conf");
         std::fs::write(&config, configuration(&directory, docroot, address, number)).expect("write configuration");
+        let complaints = directory.join("stderr");
+        let stderr = std::fs::File::create(&complaints).expect("file for what Apache complains of at start");
         // Apache ends its workers by a signal to its process group, so it gets one of its own; and is told when we are
         // killed, as that group's end no longer comes with ours.
         let child = Command::new("setpriv")
@@ -51,12 +53,13 @@ impl Apache {
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .expect("apache2: run scripts/setup.sh test");
         let server = Self { child, address, directory };
-        let errors = || std::fs::read_to_string(server.directory.join("error.log")).unwrap_or_default();
-        assert!(eventually(|| std::net::TcpStream::connect(address).is_ok()), "Apache: {}", errors());
+        let said = |file| std::fs::read_to_string(server.directory.join(file)).unwrap_or_default();
+        let is_up = eventually(|| std::net::TcpStream::connect(address).is_ok());
+        assert!(is_up, "Apache: {}{}", said("stderr"), said("error.log"));
         server
     }
 

@@ -316,6 +316,8 @@ impl Origin {
 #[must_use]
 pub fn closed_address() -> SocketAddr {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("socket");
+    // A server that sets the same, as every one does, may still take the address: it is only never given away.
+    socket.set_reuse_address(true).expect("SO_REUSEADDR");
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("bind");
     let address = socket.local_addr().ok().and_then(|address| address.as_socket()).expect("address");
     std::mem::forget(socket);
