@@ -1,5 +1,5 @@
-//! What the documents show must work: every configuration of `docker/` and of the README is loaded, every metric that
-//! rules, dashboard and README name is there.
+//! What the documents show must work: every configuration of `docker/`, of the README and its chapters in `docs/` is loaded, every metric that
+//! rules, dashboard and documents name is there.
 //!
 //! The files are written for machines that are not this one. A configuration is checked with its paths and the hosts of
 //! its servers replaced by ones that exist here; every other word is as the reader finds it.
@@ -15,6 +15,19 @@ fn workspace() -> &'static Path {
 
 fn read(name: &str) -> String {
     std::fs::read_to_string(workspace().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The README and its chapters, with their names.
+fn chapters() -> Vec<(String, String)> {
+    let chapters = std::fs::read_dir(workspace().join("docs")).unwrap();
+    let names = chapters.map(|file| format!("docs/{}", file.unwrap().file_name().to_string_lossy()));
+    let names = names.filter(|name| name.ends_with(".md")).chain(["README.md".to_owned()]);
+    names.map(|name| (name.clone(), read(&name))).collect()
+}
+
+/// All of them, one after the other.
+fn told() -> String {
+    chapters().into_iter().map(|(_, text)| text).collect()
 }
 
 /// Replaces what exists on the reader's machine alone: directories, certificates, log files, names of AP servers.
@@ -78,41 +91,53 @@ fn blocks(document: &str, begin: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_configuration_in_the_readme_is_good() {
-    let readme = read("README.md");
-    let wholes = blocks(&readme, "```toml");
-    assert!(!wholes.is_empty());
-    for whole in wholes {
-        is_good("README.md", &whole);
+fn every_configuration_in_a_chapter_is_good() {
+    let mut count = 0;
+    for (name, text) in chapters() {
+        for whole in blocks(&text, "```toml") {
+            is_good(&name, &whole);
+            count += 1;
+        }
     }
+    assert!(count > 0);
 }
 
 /// A fragment stands within a configuration that has what it leaves out.
 #[test]
-fn every_fragment_in_the_readme_is_good() {
-    let fragments = blocks(&read("README.md"), "```toml fragment");
-    assert!(fragments.len() >= 3, "{}", fragments.len());
-    for fragment in fragments {
-        let mut whole = String::from("[[upstream]]\nname = \"ap\"\nservers = [\"127.0.0.1:8081\"]\n");
-        if !fragment.contains("[[listen]]") {
-            whole.push_str("[[listen]]\naddress = \"127.0.0.1:8080\"\n");
+fn every_fragment_in_a_chapter_is_good() {
+    let mut count = 0;
+    for (name, text) in chapters() {
+        for fragment in blocks(&text, "```toml fragment") {
+            is_good(&name, &(around(&fragment) + &fragment));
+            count += 1;
         }
-        if !fragment.contains("[[site]]") {
-            whole.push_str("[[site]]\nhosts = [\"*\"]\nupstream = \"ap\"\nroot = \"/var/www/html\"\n");
-        }
-        is_good("README.md", &(whole + &fragment));
     }
+    assert!(count >= 3, "{count}");
+}
+
+fn around(fragment: &str) -> String {
+    let mut whole = String::new();
+    if !fragment.contains("name = \"ap\"") {
+        whole.push_str("[[upstream]]\nname = \"ap\"\nservers = [\"127.0.0.1:8081\"]\n");
+    }
+    if !fragment.contains("[[listen]]") {
+        whole.push_str("[[listen]]\naddress = \"127.0.0.1:8080\"\n");
+    }
+    if !fragment.contains("[[site]]") {
+        whole.push_str("[[site]]\nhosts = [\"*\"]\nupstream = \"ap\"\nroot = \"/var/www/html\"\n");
+    }
+    whole
 }
 
 #[test]
-fn readme_names_every_word_of_the_configuration() {
-    let readme = read("README.md");
+fn every_word_of_the_configuration_is_explained() {
+    let told = told();
     let words = read("config/tests/cases/every_word.toml");
     let mut count = 0;
     for (word, _) in words.lines().filter_map(|line| line.split_once('=')) {
         let word = word.trim();
         if word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit()) {
-            assert!(readme.contains(&format!("`{word}`")), "the README does not explain `{word}`");
+            assert!(told.contains(&format!("`{word}`")), "neither the README nor docs/ explains `{word}`");
             count += 1;
         }
     }
@@ -148,15 +173,15 @@ fn metrics() -> (BTreeSet<String>, BTreeSet<String>) {
 #[test]
 fn metrics_that_are_named_exist() {
     let (families, all) = metrics();
-    for file in ["docker/alerts.yml", "docker/grafana/forebay.json", "README.md", "ARCHITECTURE.md"] {
-        let named = named(&read(file));
-        assert!(!named.is_empty(), "{file} names no metric");
+    let files = ["docker/alerts.yml", "docker/grafana/forebay.json", "ARCHITECTURE.md"];
+    for (file, text) in files.map(|file| (file.to_owned(), read(file))).into_iter().chain(chapters()) {
+        let named = named(&text);
         let unknown: Vec<_> = named.difference(&all).collect();
         assert!(unknown.is_empty(), "{file} names metrics that do not exist: {unknown:?}");
     }
-    let told = named(&read("README.md"));
+    let told = named(&told());
     let untold: Vec<_> = families.difference(&told).collect();
-    assert!(untold.is_empty(), "the README does not name {untold:?}");
+    assert!(untold.is_empty(), "neither the README nor docs/ names {untold:?}");
 }
 
 #[test]
