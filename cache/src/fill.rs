@@ -39,6 +39,8 @@ pub struct Flight {
     pub body: Arc<Body>,
     /// Length of its content, where the origin told.
     pub length: Option<u64>,
+    /// Why it is shared with those who wait for it but not stored, where it is not.
+    pub unkept: Option<&'static str>,
     /// Its content in other codings, each made once for all who want it.
     coded: Mutex<Vec<(Coding, Arc<Body>)>>,
 }
@@ -47,7 +49,14 @@ impl Flight {
     /// A response whose head has arrived.
     #[must_use]
     pub fn new(response: Arc<StoredResponse>, body: Arc<Body>, length: Option<u64>) -> Self {
-        Self { response, body, length, coded: Mutex::default() }
+        Self { response, body, length, unkept: None, coded: Mutex::default() }
+    }
+
+    /// The same, if it will not be stored, for this reason.
+    #[must_use]
+    pub const fn unkept(mut self, reason: Option<&'static str>) -> Self {
+        self.unkept = reason;
+        self
     }
 
     /// The content in `coding`; the first who asks has `make` start making it.

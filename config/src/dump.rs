@@ -159,8 +159,20 @@ fn write_rules(rules: &CacheRules, base: Option<&CacheRules>, out: &mut Text) {
     if differs(|a, b| a.bypass_params == b.bypass_params) {
         out.list("bypass_params", rules.bypass_params.iter().cloned());
     }
+    if differs(|a, b| a.bypass_fields == b.bypass_fields) {
+        out.list("bypass_fields", rules.bypass_fields.iter().cloned());
+    }
     if differs(|a, b| a.ignore_params == b.ignore_params) {
         out.list("ignore_params", rules.ignore_params.iter().cloned());
+    }
+    if differs(|a, b| a.ignore_cookies == b.ignore_cookies) {
+        out.list("ignore_cookies", rules.ignore_cookies.iter().cloned());
+    }
+    if differs(|a, b| a.max_queries == b.max_queries) {
+        match rules.max_queries {
+            Some(most) => out.word("max_queries", most),
+            None => out.string("max_queries", "none"),
+        }
     }
     if differs(|a, b| a.surrogate_control == b.surrogate_control) {
         out.word("surrogate_control", rules.surrogate_control);

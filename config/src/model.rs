@@ -274,12 +274,20 @@ pub struct CacheRules {
     pub set_cookie: SetCookie,
     /// `bypass_cookies`: cookie names that make a request pass; a trailing `*` matches any ending.
     pub bypass_cookies: Vec<String>,
-    /// `bypass_paths`: path prefixes that make a request pass. One that ends in `$` must match the whole path.
+    /// `bypass_paths`: path prefixes that make a request pass. One that ends in `$` must match the whole path, one that
+    /// begins with `*/` matches beneath any directory.
     pub bypass_paths: Vec<String>,
     /// `bypass_params`: query parameter names that make a request pass; `name=value` must match both.
     pub bypass_params: Vec<String>,
+    /// `bypass_fields`: names of request fields that make a request pass, in lower case.
+    pub bypass_fields: Vec<String>,
     /// `ignore_params`: query parameters left out of the key; a trailing `*` matches any ending.
     pub ignore_params: Vec<String>,
+    /// `ignore_cookies`: names of cookies whose `Set-Cookie` does not keep a response from being stored: it is stored
+    /// without. A trailing `*` matches any ending.
+    pub ignore_cookies: Vec<String>,
+    /// `max_queries`: how many queries of one path are stored at a time. Default none: no limit; 200 by preset.
+    pub max_queries: Option<usize>,
     /// `surrogate_control`: whether `Surrogate-Control` of the upstream is obeyed in place of `Cache-Control`, where no
     /// `CDN-Cache-Control` is. Default false: it is for origins that are meant to speak to surrogates.
     pub surrogate_control: bool,

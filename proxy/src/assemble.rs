@@ -10,6 +10,7 @@ use forebay_cache::body::SpoolSpace;
 use forebay_cache::clock::{Clock as _, SystemClock};
 use forebay_cache::fill::Fills;
 use forebay_cache::groups::CacheGroups;
+use forebay_cache::queries::Queries;
 use forebay_cache::store::disk::{DiskConfig, DiskStore};
 use forebay_cache::store::{MemoryStore, TieredStore};
 use forebay_config::Config;
@@ -90,6 +91,7 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         fills: Arc::new(Fills::default()),
         not_shared,
         groups: CacheGroups::new(SystemClock.now()),
+        queries: Queries::default(),
         encodings: Encodings::default(),
         file_codings: FileCodings::default(),
         spool: Arc::new(SpoolSpace::new(&spool, SPOOL_BUDGET)),

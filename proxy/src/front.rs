@@ -91,7 +91,7 @@ pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut Byte
     }
     let site = runtime.routes.site(target.host)?;
     let route = site.route(target.path);
-    if !may_use_cache(site, route, &target, &seen) {
+    if !may_use_cache(site, route, &target, &seen) || has_bypass_field(route, request.headers) {
         return None;
     }
     let lasting = &runtime.lasting;
@@ -281,6 +281,12 @@ fn may_use_cache(site: &Site, route: &Route, target: &Plain<'_>, seen: &Seen<'_>
     let is_file =
         route.offload && site.root.as_ref().is_some_and(|root| !offload::leaves(root, target.path.as_bytes()));
     !bypasses && !is_file
+}
+
+/// Lengths are compared first: with the preset's four names that is all that happens to most lines.
+fn has_bypass_field(route: &Route, lines: &[httparse::Header<'_>]) -> bool {
+    let names = &route.rules.bypass_fields;
+    !names.is_empty() && lines.iter().any(|line| names.iter().any(|name| line.name.eq_ignore_ascii_case(name.as_str())))
 }
 
 /// The coding the long way would choose: `None` when only it can tell, `Some(None)` for no coding.

@@ -8,6 +8,7 @@ use forebay_cache::clock::SystemClock;
 use forebay_cache::fill::Fills;
 use forebay_cache::groups::CacheGroups;
 use forebay_cache::key::CacheKey;
+use forebay_cache::queries::Queries;
 use forebay_cache::store::TieredStore;
 use forebay_config::Config;
 use pingora_core::connectors::http::Connector;
@@ -42,6 +43,7 @@ pub(crate) struct Lasting {
     pub(crate) fills: Arc<Fills<FetchError>>,
     pub(crate) not_shared: moka::sync::Cache<CacheKey, &'static str, ahash::RandomState>,
     pub(crate) groups: CacheGroups,
+    pub(crate) queries: Queries,
     pub(crate) encodings: Encodings,
     pub(crate) file_codings: FileCodings,
     pub(crate) spool: Arc<SpoolSpace>,

@@ -381,7 +381,8 @@ async fn arrive(
         }
         Arrived::Freshened(variant) | Arrived::Stored(variant) => Source::Stored(variant),
         Arrived::Flight(flight, fields) => {
-            context.stored = true;
+            context.stored = flight.unkept.is_none();
+            context.detail = flight.unkept;
             own = fields;
             Source::Flight(flight)
         }
@@ -441,12 +442,13 @@ async fn pass(
         candidates: Vec::new(),
         of_one: true,
         completion: None,
+        unkept: None,
     };
     let job = Job { store: Some(store), ..pass_job(context, &visit, Purpose::Pass, path_query, interim)? };
     match collapse::wait(context, job, receiver, sink).await? {
         Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
         Arrived::Flight(flight, own) => {
-            context.stored = true;
+            context.stored = flight.unkept.is_none();
             let answer = deliver::represent(context, &visit.site, &key, &Source::Flight(flight)).await;
             let mut answer = answer.ok_or(FetchError::UNEXPECTED)?;
             answer.fields.extend(own);

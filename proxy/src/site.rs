@@ -7,6 +7,7 @@ use forebay_cache::key::ParamMatcher;
 use forebay_cache::semantics::coding::Coding;
 use forebay_cache::semantics::{FreshnessPolicy, RefreshPattern, RefreshPatterns, SetCookie, StorePolicy, TargetList};
 use forebay_config::model;
+use http::HeaderName;
 
 use crate::account::metrics::SiteMetrics;
 use crate::stages::offload::Root;
@@ -44,9 +45,12 @@ pub(crate) struct Rules {
     pub(crate) bypass_cookies: ParamMatcher,
     pub(crate) bypass_paths: Vec<PathRule>,
     pub(crate) bypass_params: Vec<ParamRule>,
+    pub(crate) bypass_fields: Vec<HeaderName>,
     pub(crate) ignore_params: ParamMatcher,
     pub(crate) sort_query: bool,
     pub(crate) drop_cookies: bool,
+    /// How many queries of one path are stored at a time.
+    pub(crate) max_queries: Option<usize>,
 }
 
 /// One of `bypass_paths`.
@@ -55,10 +59,15 @@ pub(crate) enum PathRule {
     Prefix(String),
     /// Written with a trailing `$`.
     Whole(String),
+    /// Written with `*/` in front: beneath any directory.
+    Anywhere(Box<PathRule>),
 }
 
 impl PathRule {
     fn new(pattern: &str) -> Self {
+        if let Some(rest) = pattern.strip_prefix('*') {
+            return Self::Anywhere(Box::new(Self::new(rest)));
+        }
         pattern
             .strip_suffix('$')
             .map_or_else(|| Self::Prefix(pattern.to_owned()), |whole| Self::Whole(whole.to_owned()))
@@ -68,6 +77,8 @@ impl PathRule {
         match self {
             Self::Prefix(prefix) => path.starts_with(prefix.as_str()),
             Self::Whole(whole) => path == whole,
+            Self::Anywhere(rule) => memchr::memchr_iter(b'/', path.as_bytes())
+                .any(|at| path.get(at..).is_some_and(|rest| rule.matches(rest))),
         }
     }
 }
@@ -163,15 +174,18 @@ impl Rules {
             policy: StorePolicy {
                 set_cookie,
                 freshness,
+                ignored_cookies: ParamMatcher::new(&rules.ignore_cookies),
                 targets: TargetList { surrogate_control: rules.surrogate_control, ..TargetList::default() },
                 ..StorePolicy::default()
             },
             bypass_cookies: ParamMatcher::new(&rules.bypass_cookies),
             bypass_paths: rules.bypass_paths.iter().map(|path| PathRule::new(path)).collect(),
             bypass_params: rules.bypass_params.iter().map(|param| ParamRule::new(param)).collect(),
+            bypass_fields: rules.bypass_fields.iter().filter_map(|name| name.parse().ok()).collect(),
             ignore_params: ParamMatcher::new(&rules.ignore_params),
             sort_query: rules.sort_query,
             drop_cookies: rules.drop_cookies,
+            max_queries: rules.max_queries,
         })
     }
 }

@@ -84,10 +84,77 @@ fn paths_and_queries_of_users_pass() {
         "/?_wpnonce=1",
         "/?wc-ajax=x",
         "/?customize_changeset_uuid=1",
+        "/?edd_action=add_to_cart&download_id=3",
+        "/?download_file=3&order=wc_order_x",
+        "/forums/topic/mills/?bbp_reply_to=3",
+        // WordPress in a directory, the sites of a multisite in directories.
+        "/blog/wp-admin/",
+        "/shop/wp-login.php",
+        "/network/shop/wp-json/wc/store/cart",
+        "/shop/cart/",
+        "/shop/checkout",
     ] {
         proxy.get(target);
         assert_ne!(proxy.get(target).cache(), "HIT", "{target}");
     }
+}
+
+#[test]
+fn requests_of_scripts_for_a_fragment_pass_and_are_not_stored_as_the_page() {
+    let (_origin, proxy) = wordpress();
+    let fragment = [("X-Requested-With", "XMLHttpRequest")];
+    assert_eq!(proxy.get_with("/", &fragment).text(), "0");
+    assert_eq!(proxy.get("/").text(), "1");
+    // Before and after the short way knows the page.
+    for n in 2..5 {
+        assert_eq!(proxy.get("/").text(), "1");
+        let answer = proxy.get_with("/", &fragment);
+        assert_eq!((answer.text(), answer.cache()), (n.to_string().as_str(), "PASS"), "{answer}");
+        assert!(answer.cache_status().contains("detail=bypass-field"), "{answer}");
+    }
+}
+
+#[test]
+fn cookies_that_are_set_for_everybody_spoil_nothing_and_reach_nobody_else() {
+    let origin = Origin::answering(|request| {
+        let cookie = match request.path() {
+            "/looked-at/" => "woocommerce_recently_viewed=12; path=/",
+            "/session/" => "PHPSESSID=secret; path=/",
+            _ => "wp_woocommerce_session_0123=secret; path=/",
+        };
+        Reply::ok("page").field("Set-Cookie", cookie).field("Set-Cookie", "_ga=1")
+    });
+    let proxy = Proxy::config().origin(&origin).site("preset = \"wordpress\"").start();
+    let first = proxy.get("/looked-at/");
+    assert_eq!(first.lines("set-cookie").count(), 2, "for the one who caused it: {first}");
+    let second = proxy.get("/looked-at/");
+    assert_eq!((second.cache(), second.field("set-cookie")), ("HIT", None), "{second}");
+    for target in ["/session/", "/product/"] {
+        for _ in 0..3 {
+            let answer = proxy.get(target);
+            assert_eq!(answer.cache(), "MISS", "{target}: {answer}");
+            assert!(answer.cache_status().contains("detail=set-cookie"), "{target}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn page_stands_in_for_a_day_while_the_farm_is_down() {
+    let farm = std::sync::Arc::new(AtomicUsize::new(200));
+    let status = std::sync::Arc::clone(&farm);
+    let origin = Origin::answering(move |_| match status.load(Ordering::SeqCst) {
+        // Its lifetime is an hour: this is 22 hours past that.
+        200 => Reply::ok("page").field("Age", (23 * 3600).to_string()),
+        status => Reply::new(u16::try_from(status).unwrap(), "database error"),
+    });
+    let proxy = Proxy::config().origin(&origin).site("preset = \"wordpress\"").start();
+    assert_eq!(proxy.get("/").cache(), "MISS");
+    farm.store(500, Ordering::SeqCst);
+    for _ in 0..3 {
+        let answer = proxy.get("/");
+        assert_eq!((answer.status, answer.text(), answer.cache()), (200, "page", "STALE"), "{answer}");
+    }
+    assert_eq!(proxy.get("/never-seen/").status, 500);
 }
 
 #[test]
@@ -131,4 +198,18 @@ fn words_of_the_site_come_before_those_of_the_preset() {
     assert_eq!(proxy.get_with("/", &[("Cookie", "wordpress_logged_in_1=x")]).cache(), "HIT");
     assert_ne!(proxy.get_with("/", &[("Cookie", "mine=x")]).cache(), "HIT");
     assert_eq!(proxy.get("/?utm_source=x").cache(), "MISS");
+}
+
+#[test]
+fn route_may_open_what_the_preset_closes() {
+    let (_origin, proxy) = {
+        let origin = Origin::answering(|_| Reply::ok("x"));
+        let route = "preset = \"wordpress\"\n[[site.route]]\npath = \"/wp-json/wp/v2/\"\nbypass_paths = []";
+        let proxy = Proxy::config().origin(&origin).site(route).start();
+        (origin, proxy)
+    };
+    proxy.get("/wp-json/wp/v2/posts");
+    assert_eq!(proxy.get("/wp-json/wp/v2/posts").cache(), "HIT");
+    assert_eq!(proxy.get("/wp-json/wp/v2/posts?_wpnonce=1").cache(), "PASS");
+    assert_eq!(proxy.get("/wp-json/wc/store/cart").cache(), "PASS");
 }

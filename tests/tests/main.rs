@@ -35,6 +35,7 @@ mod cache_freshness;
 mod cache_invalidation;
 mod cache_keys;
 mod cache_preset;
+mod cache_queries;
 mod cache_selection;
 mod cache_stale;
 mod cache_storing;

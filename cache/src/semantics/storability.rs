@@ -3,7 +3,7 @@
 //! Each rule answers one question with the reason to refuse, or nothing; the first refusal decides.
 
 use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
-use http::{Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::age::initial_age;
 use super::directives::ResponseDirectives;
@@ -12,12 +12,15 @@ use super::freshness::{FreshnessPolicy, LifetimeSource, freshness, implicit_life
 use super::invalidation::TargetUri;
 use super::targeted::TargetList;
 use super::{validation, vary};
+use crate::key::ParamMatcher;
 
 /// What the operator says about storing.
 #[derive(Debug, Clone, Default)]
 pub struct StorePolicy {
     /// What becomes of a response with `Set-Cookie`.
     pub set_cookie: SetCookie,
+    /// Names of cookies that everybody is given: to set them refuses nothing, and they are not stored.
+    pub ignored_cookies: ParamMatcher,
     /// Whether 206 responses are stored (RFC 9111 section 3.3). Default false: only for a store that can combine them.
     pub partial: bool,
     /// Targeted fields this cache obeys.
@@ -168,7 +171,7 @@ fn method(exchange: &Exchange<'_>, policy: &StorePolicy) -> Option<Reason> {
         Method::GET => true,
         Method::POST => {
             exchange.status == StatusCode::OK
-                && (policy.set_cookie == SetCookie::Rfc || !exchange.response.contains_key(SET_COOKIE))
+                && (policy.set_cookie == SetCookie::Rfc || !sets_cookie(exchange.response, policy))
                 && freshness(exchange, &policy.freshness).source.is_explicit()
                 && TargetUri::parse(exchange.url).is_some_and(|uri| uri.is_content_location_of(exchange.response))
         }
@@ -236,8 +239,17 @@ pub const fn is_shared_despite_authorization(directives: &ResponseDirectives) ->
 
 /// RFC 9111 section 7.3 leaves it to the origin; the default does not.
 fn set_cookie(exchange: &Exchange<'_>, policy: &StorePolicy) -> Option<Reason> {
-    let sets = exchange.response.contains_key(SET_COOKIE) || exchange.response.contains_key("set-cookie2");
-    (sets && policy.set_cookie == SetCookie::Refuse).then_some(Reason::SetCookie)
+    (policy.set_cookie == SetCookie::Refuse && sets_cookie(exchange.response, policy)).then_some(Reason::SetCookie)
+}
+
+/// Whether a response sets a cookie that is not one of those to ignore.
+fn sets_cookie(response: &HeaderMap, policy: &StorePolicy) -> bool {
+    let is_ignored = |line: &HeaderValue| {
+        let pair = line.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { return false };
+        policy.ignored_cookies.matches(pair.get(..equals).unwrap_or_default().trim_ascii())
+    };
+    response.contains_key("set-cookie2") || !response.get_all(SET_COOKIE).iter().all(is_ignored)
 }
 
 /// RFC 9111 section 4.1: such a response would never be selected.

@@ -132,6 +132,30 @@ fn rfc9111_7_3_set_cookie_is_as_the_policy_says() {
 }
 
 #[test]
+fn cookies_to_ignore_refuse_nothing_and_no_other_hides_behind_them() {
+    let ignoring = |lines: &[&str]| {
+        let fields = lines.iter().map(|line| ("Set-Cookie", *line)).chain([("Cache-Control", "max-age=60")]);
+        let case = Case::response(&fields.collect::<Vec<_>>());
+        reason(&case.policy(|policy| policy.ignored_cookies = ParamMatcher::new(["_ga*", "seen"])))
+    };
+    for lines in [&["_ga=1; Path=/"] as &[_], &["_ga_X=1", "seen=2"], &[" seen =; HttpOnly"], &["seen=a=b"]] {
+        assert_eq!(ignoring(lines), None, "{lines:?}");
+    }
+    for lines in [
+        &["session=1"] as &[_],
+        &["_ga=1", "session=1"],
+        &["session=_ga=1"],
+        &["Seen=1"],
+        &["seen"],
+        &["; seen=1"],
+        &["x; seen=1"],
+        &[""],
+    ] {
+        assert_eq!(ignoring(lines), Some(Reason::SetCookie), "{lines:?}");
+    }
+}
+
+#[test]
 fn rfc9111_4_1_vary_star_anywhere_is_not_stored() {
     for vary in ["*", "*, *", ", *", "*, Foo", "Foo, *", "not a name"] {
         let case = Case::response(&[("Cache-Control", "max-age=60"), ("Vary", ""), ("Vary", vary)]);

@@ -8,8 +8,6 @@
 //!
 //! - `PHPSESSID`: plugins give it to everybody. A site whose session means something adds it with
 //!   `extra_bypass_cookies`.
-//! - Paths beneath the subdirectories of a multisite (`/shop/wp-admin/`): who is logged in has the cookie there too, and
-//!   WordPress forbids storing its administration and login form. `extra_bypass_paths` takes them.
 //! - Searches: they are stored for a minute, so that one word in the news does not become a thousand queries.
 //! - `Authorization` and methods other than GET and HEAD: no preset is needed for these to pass.
 
@@ -65,64 +63,68 @@ const BYPASS_COOKIES: [&str; 31] = [
     "bp_completed_create_steps",
 ];
 
-/// Paths that answer each visitor for himself. A `$` at the end means the whole path.
+/// Paths that answer each visitor for himself. `*/` in front: beneath any directory, for WordPress may be installed in one,
+/// and a site of a multisite is one. A `$` at the end means the whole path.
 const BYPASS_PATHS: &[&str] = &[
     // The administration, admin-ajax.php within.
-    "/wp-admin/",
-    "/wp-admin$",
+    "*/wp-admin/",
+    "*/wp-admin$",
     // Entry points that act: login, registration, jobs, comments, mail, remote publishing.
-    "/wp-login.php",
-    "/wp-signup.php",
-    "/wp-activate.php",
-    "/wp-cron.php",
-    "/wp-comments-post.php",
-    "/wp-trackback.php",
-    "/wp-links-opml.php",
-    "/wp-mail.php",
-    "/xmlrpc.php",
+    "*/wp-login.php",
+    "*/wp-signup.php",
+    "*/wp-activate.php",
+    "*/wp-cron.php",
+    "*/wp-comments-post.php",
+    "*/wp-trackback.php",
+    "*/wp-links-opml.php",
+    "*/wp-mail.php",
+    "*/xmlrpc.php",
     // Asked for by name it is no permalink; `/index.php/2024/…` is one and stays cacheable.
-    "/index.php$",
-    // REST: nonces and carts. A site that reads it anonymously takes it out of the list.
-    "/wp-json/",
-    "/wp-json$",
+    "*/index.php$",
+    // REST: nonces and carts. A site that reads it anonymously says so in a route.
+    "*/wp-json/",
+    "*/wp-json$",
     // A service worker that is stored is one that cannot be replaced.
-    "/wp.serviceworker",
-    // WooCommerce and Easy Digital Downloads: cart, checkout, account, wish list, callbacks.
-    "/cart/",
-    "/cart$",
-    "/checkout/",
-    "/checkout$",
-    "/my-account/",
-    "/my-account$",
-    "/wishlist/",
-    "/wc-api/",
-    "/edd-sl/",
-    "/logout/",
-    "/lost-password/",
+    "*/wp.serviceworker",
+    // WooCommerce and Easy Digital Downloads: cart, checkout, account, wish list, callbacks, licences.
+    "*/cart/",
+    "*/cart$",
+    "*/checkout/",
+    "*/checkout$",
+    "*/my-account/",
+    "*/my-account$",
+    "*/wishlist/",
+    "*/wc-api/",
+    "*/wc-auth/",
+    "*/edd-api/",
+    "*/edd-sl/",
+    "*/logout/",
+    "*/lost-password/",
+    // BuddyPress: the key of an activation stands in the path.
+    "*/activate/",
     // The pages WooCommerce makes under their translated names: French, German, Spanish, Italian, Dutch, Portuguese,
     // Polish.
-    "/panier/",
-    "/commande/",
-    "/mon-compte/",
-    "/warenkorb/",
-    "/kasse/",
-    "/mein-konto/",
-    "/carrito/",
-    "/finalizar-compra/",
-    "/mi-cuenta/",
-    "/carrello/",
-    "/pagamento/",
-    "/mio-account/",
-    "/winkelwagen/",
-    "/winkelmand/",
-    "/afrekenen/",
-    "/mijn-account/",
-    "/carrinho/",
-    "/finalizar-compra/",
-    "/minha-conta/",
-    "/koszyk/",
-    "/zamowienie/",
-    "/moje-konto/",
+    "*/panier/",
+    "*/commande/",
+    "*/mon-compte/",
+    "*/warenkorb/",
+    "*/kasse/",
+    "*/mein-konto/",
+    "*/carrito/",
+    "*/finalizar-compra/",
+    "*/mi-cuenta/",
+    "*/carrello/",
+    "*/pagamento/",
+    "*/mio-account/",
+    "*/winkelwagen/",
+    "*/winkelmand/",
+    "*/afrekenen/",
+    "*/mijn-account/",
+    "*/carrinho/",
+    "*/minha-conta/",
+    "*/koszyk/",
+    "*/zamowienie/",
+    "*/moje-konto/",
 ];
 
 /// Parameters of requests that act, or that show what is not published.
@@ -132,17 +134,28 @@ const BYPASS_PARAMS: &[&str] = &[
     "preview_id",
     "preview_nonce",
     "customize_changeset_uuid",
+    "wp_customize",
     // REST without pretty permalinks: what /wp-json/ is with them.
     "rest_route",
-    // WooCommerce: puts into the cart, takes out of it, calls back.
+    // WooCommerce: puts into the cart, takes out of it, pays, hands out what was bought, calls back.
     "add-to-cart",
     "remove_item",
+    "removed_item",
+    "undo_item",
+    "pay_for_order",
+    "download_file",
     "wc-ajax",
     "wc-api",
+    // Easy Digital Downloads: the same, and its interface without pretty permalinks.
+    "edd_action",
+    "eddfile",
+    "edd-api",
     // Starts the jobs.
     "doing_wp_cron",
     // The comment form as an answer; crawlers would fill the cache with one page a comment.
     "replytocom",
+    // The same in a forum of bbPress.
+    "bbp_reply_to",
     // Shows the author his comment in moderation.
     "unapproved",
     "moderation-hash",
@@ -150,15 +163,51 @@ const BYPASS_PARAMS: &[&str] = &[
     "_wpnonce",
     "action",
     "loggedout",
-    // Page builders at work: Elementor, Divi, Beaver Builder, Oxygen, WPBakery.
+    // WordPress asks itself whether a file that was edited still runs.
+    "wp_scrape_key",
+    // Page builders at work: Elementor, Divi, Beaver Builder, Oxygen, WPBakery, Bricks, Breakdance, Brizy, Thrive.
     "elementor-preview",
     "et_fb",
     "fl_builder",
     "ct_builder",
     "vc_editable",
+    "bricks",
+    "breakdance",
+    "brizy-edit-iframe",
+    "tve",
     // Says so itself.
     "nocache",
     "unfiltered",
+];
+
+/// Fields by which a script asks for something else than the page, which the key cannot tell apart.
+const BYPASS_FIELDS: &[&str] = &[
+    // jQuery and its kind: plugins answer to it with a fragment or JSON.
+    "x-requested-with",
+    // REST by a logged-in page.
+    "x-wp-nonce",
+    // Fragments of a page: pjax, htmx.
+    "x-pjax",
+    "hx-request",
+];
+
+/// Cookies that plugins set for everybody, with any page, and that change no page. Any other is a page of one visitor's.
+const IGNORE_COOKIES: &[&str] = &[
+    // Analytics and advertisements that are set by the server: Google, Facebook, Jetpack.
+    "_ga*",
+    "_gid",
+    "_gcl_*",
+    "_fbp",
+    "_fbc",
+    "tk_*",
+    // WooCommerce: products looked at, and where an order came from; both are read when something is ordered.
+    "woocommerce_recently_viewed",
+    "sbjs_*",
+    // Paid Memberships Pro: has been here today.
+    "pmpro_visit",
+    // Polylang and WPML: the language of the page, which its URL says.
+    "pll_language",
+    "wp-wpml_current_language",
 ];
 
 /// Parameters that advertisers and mail programs add for scripts of the page. WordPress never reads them. `ref` is not
@@ -171,30 +220,42 @@ const IGNORE_PARAMS: &[&str] = &[
     "pk_*",
     "piwik_*",
     "hsa_*",
-    // Clicks: Facebook, Google, Microsoft, TikTok, Twitter, LinkedIn, Instagram, Yandex, Snapchat, Pinterest.
+    // Clicks: Facebook, Google, Microsoft, TikTok, Twitter, LinkedIn, Instagram, Yandex, Snapchat, Pinterest, Reddit.
     "fb_*",
     "fbclid",
     "gclid",
     "gclsrc",
     "gbraid",
     "wbraid",
+    "gad_source",
+    "gad_campaignid",
     "dclid",
     "msclkid",
     "ttclid",
     "twclid",
     "li_fat_id",
     "igshid",
+    "igsh",
     "yclid",
+    "ysclid",
+    "_openstat",
+    "rdt_cid",
     "sscid",
     "ScCid",
     "epik",
     "ef_id",
     "s_kwcid",
     "srsltid",
-    // Visitors across domains: Google Analytics.
+    // Visitors across domains: Google Analytics, HubSpot, Yahoo.
     "_ga",
     "_gl",
-    // Letters: Mailchimp, Klaviyo, Bronto, Dotdigital, Marketo, Vero and others.
+    "__hstc",
+    "__hssc",
+    "__hsfp",
+    "hsCtaTracking",
+    "guccounter",
+    "guce_referrer*",
+    // Letters: Mailchimp, Klaviyo, Bronto, Dotdigital, Marketo, Vero, HubSpot, Oracle, Omeda, Omnisend, MailerLite and others.
     "mc_cid",
     "mc_eid",
     "_ke",
@@ -204,7 +265,16 @@ const IGNORE_PARAMS: &[&str] = &[
     "trk_*",
     "mkt_tok",
     "vero_id",
+    "_hsenc",
+    "_hsmi",
+    "elqTrack*",
+    "oly_anon_id",
+    "oly_enc_id",
+    "omnisend*",
+    "ml_subscriber*",
+    "wickedid",
     "_branch_match_id",
+    "_branch_referrer",
     // Shares: YouTube, AMP, mail redirectors, Sitebeam.
     "si",
     "usqp",
@@ -213,30 +283,28 @@ const IGNORE_PARAMS: &[&str] = &[
     "sb_referer_host",
 ];
 
+/// Queries of one path: pages of an archive, filters of a shop. Far above what visitors click, far below what a script makes.
+const MAX_QUERIES: usize = 200;
+
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The rules as a whole.
 pub(super) fn cache_rules() -> CacheRules {
-    let owned = |list: &[&str]| {
-        let mut names: Vec<String> = Vec::new();
-        for name in list.iter().map(|name| (*name).to_owned()) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        names
-    };
+    let owned = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
     CacheRules {
         enabled: true,
-        // A page that sets a cookie was made for one visitor.
+        // A page that sets a cookie was made for one visitor, but for those of `ignore_cookies`.
         set_cookie: SetCookie::Refuse,
         bypass_cookies: owned(&BYPASS_COOKIES),
         bypass_paths: owned(BYPASS_PATHS),
         bypass_params: owned(BYPASS_PARAMS),
+        bypass_fields: owned(BYPASS_FIELDS),
         ignore_params: owned(IGNORE_PARAMS),
-        // WordPress reads parameters by name.
+        ignore_cookies: owned(IGNORE_COOKIES),
+        max_queries: Some(MAX_QUERIES),
         surrogate_control: false,
+        // WordPress reads parameters by name.
         sort_query: true,
         // Whose cookies matter has passed already; the others (analytics, consent, `wp-settings-*`,
         // `wordpress_test_cookie`) would only make plugins start a session.

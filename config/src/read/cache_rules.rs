@@ -32,11 +32,16 @@ pub(super) fn read(table: &mut Table<'_, '_>, base: CacheRules, place: &str) -> 
     let cookies = ("bypass_cookies", "extra_bypass_cookies");
     names(table, cookies, "wordpress_logged_in_*", name_pattern::cookie, &mut rules.bypass_cookies);
     let paths = ("bypass_paths", "extra_bypass_paths");
-    names(table, paths, "/wp-admin/", path_pattern::prefix_or_whole, &mut rules.bypass_paths);
+    names(table, paths, "/wp-admin/", path_pattern::bypass, &mut rules.bypass_paths);
     let params = ("bypass_params", "extra_bypass_params");
     names(table, params, "preview=true", name_pattern::parameter_value, &mut rules.bypass_params);
+    let fields = ("bypass_fields", "extra_bypass_fields");
+    names(table, fields, "X-Requested-With", name_pattern::field, &mut rules.bypass_fields);
     let ignored = ("ignore_params", "extra_ignore_params");
     names(table, ignored, "utm_*", name_pattern::parameter, &mut rules.ignore_params);
+    let ignored = ("ignore_cookies", "extra_ignore_cookies");
+    names(table, ignored, "_ga*", name_pattern::cookie, &mut rules.ignore_cookies);
+    set(&mut rules.max_queries, table.take("max_queries").and_then(|item| max_queries(&item)));
     set(&mut rules.surrogate_control, table.take("surrogate_control").and_then(|item| item.boolean()));
     set(&mut rules.sort_query, table.take("sort_query").and_then(|item| item.boolean()));
     set(&mut rules.drop_cookies, table.take("drop_cookies").and_then(|item| item.boolean()));
@@ -102,6 +107,14 @@ fn lifetimes(item: Item<'_, '_>) -> Option<Vec<(u16, Duration)>> {
     }
     lifetimes.sort_unstable();
     Some(lifetimes)
+}
+
+/// A number, or `"none"` for no limit.
+fn max_queries(item: &Item<'_, '_>) -> Option<Option<usize>> {
+    if item.is_string("none") {
+        return Some(None);
+    }
+    item.integer(0..=100_000).map(|most| usize::try_from(most).ok())
 }
 
 /// A duration, or `"none"` for no ceiling.

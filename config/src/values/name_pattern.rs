@@ -33,6 +33,16 @@ pub(crate) fn parameter_value(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
+/// The name of a field (a token of RFC 9110, section 5.6.2), in lower case.
+pub(crate) fn field(text: &str) -> Result<String, Wrong> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~".contains(&byte);
+    if text.is_empty() || !text.bytes().all(is_token) {
+        let hint = "write the name alone, without colon and value: \"X-Requested-With\"";
+        return Err(Wrong::new(format!("{} is not the name of a field", quoted(text)), hint));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
 /// The text without its trailing star; a star elsewhere and an empty text are refused.
 fn without_star(text: &str) -> Result<&str, Wrong> {
     let name = text.strip_suffix('*').unwrap_or(text);
@@ -71,6 +81,14 @@ mod tests {
         assert!(cookie("PHPSESSID=abc").is_err());
         assert!(cookie("a;b").is_err());
         assert!(cookie("é").is_err());
+    }
+
+    #[test]
+    fn a_field_is_named_in_lower_case_without_its_value() {
+        assert_eq!(field("X-Requested-With"), Ok("x-requested-with".into()));
+        for text in ["", "X-A: b", "X A", "X-*", "é"] {
+            assert!(field(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Prefixes of request paths: `"/wp-admin/"`, and with `$` at the end the whole path: `"/index.php$"`.
+//! Prefixes of request paths: `"/wp-admin/"`, and with `$` at the end the whole path: `"/index.php$"`. With `*` in front
+//! beneath any directory: `"*/wp-admin/"`.
 
 use super::{Wrong, quoted};
 
@@ -11,9 +12,10 @@ pub(crate) fn prefix(text: &str) -> Result<String, Wrong> {
     checked(text, text)
 }
 
-/// A prefix, or with `$` at the end the whole path, of requests that pass the cache.
-pub(crate) fn prefix_or_whole(text: &str) -> Result<String, Wrong> {
-    checked(text, text.strip_suffix('$').unwrap_or(text))
+/// A prefix, or with `$` at the end the whole path, of requests that pass the cache; with `*` in front beneath any directory.
+pub(crate) fn bypass(text: &str) -> Result<String, Wrong> {
+    let path = text.strip_prefix('*').filter(|path| path.starts_with('/')).unwrap_or(text);
+    checked(text, path.strip_suffix('$').unwrap_or(path))
 }
 
 fn checked(text: &str, path: &str) -> Result<String, Wrong> {
@@ -49,8 +51,17 @@ mod tests {
 
     #[test]
     fn a_dollar_at_the_end_means_the_whole_path() {
-        assert_eq!(prefix_or_whole("/index.php$"), Ok("/index.php$".into()));
-        assert!(prefix_or_whole("/a$b").is_err());
-        assert!(prefix_or_whole("$").is_err());
+        assert_eq!(bypass("/index.php$"), Ok("/index.php$".into()));
+        assert!(bypass("/a$b").is_err());
+        assert!(bypass("$").is_err());
+    }
+
+    #[test]
+    fn a_star_in_front_means_beneath_any_directory() {
+        assert_eq!(bypass("*/wp-admin/"), Ok("*/wp-admin/".into()));
+        assert_eq!(bypass("*/wp-admin$"), Ok("*/wp-admin$".into()));
+        for text in ["*", "*wp-admin/", "**/wp-admin/", "*//a/", "*/a/*"] {
+            assert!(bypass(text).is_err(), "{text:?}");
+        }
     }
 }

@@ -2,10 +2,27 @@
 
 use forebay_cache::body::BodyWriter;
 use forebay_cache::fill::Verdict;
+use forebay_cache::queries::Admission;
 use forebay_cache::store::disk::LargeWriter;
 
 use super::run::StorePlan;
 use crate::runtime::Lasting;
+
+/// Why a storable response is shared while it arrives, and not stored: its path has as many queries as it may have.
+/// Where another has to make room for it that is forgotten.
+pub(super) async fn refused(lasting: &Lasting, plan: &StorePlan) -> Option<&'static str> {
+    match lasting.queries.admit(&plan.key, plan.route.rules.max_queries?) {
+        Admission::Admitted => None,
+        Admission::Replaces(oldest) => {
+            lasting.store.remove(&oldest).await;
+            None
+        }
+        Admission::Refused => {
+            lasting.metrics.queries_refused.inc();
+            Some("too-many-queries")
+        }
+    }
+}
 
 /// Where the content will be kept: in memory (`None`), or in a file from the first byte on when it is known to be too large
 /// for that. `Err`: nowhere, for this reason.
@@ -14,7 +31,7 @@ pub(super) async fn place(
     plan: &StorePlan,
     length: u64,
 ) -> Result<Option<LargeWriter>, &'static str> {
-    if length <= lasting.store.max_in_memory() {
+    if length <= lasting.store.max_in_memory() || plan.unkept.is_some() {
         return Ok(None);
     }
     if length > lasting.store.max_object() {

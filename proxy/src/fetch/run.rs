@@ -61,6 +61,8 @@ pub(crate) struct StorePlan {
     pub(crate) of_one: bool,
     /// Parts are stored, and this is missing: it is asked for instead of the whole.
     pub(crate) completion: Option<Completion>,
+    /// Why what comes is shared while it arrives but not stored, where that was found out.
+    pub(crate) unkept: Option<&'static str>,
 }
 
 /// What the one who asked gets.
@@ -197,6 +199,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             let policy = &plan.route.rules.policy;
             match completion.complete(&exchanged, policy).filter(|_| head.status == StatusCode::PARTIAL_CONTENT) {
                 Some((whole, before, behind)) => {
+                    plan.unkept = keep::refused(&lasting, plan).await;
                     let frame = Frame { before, behind, length: Some(completion.parts.complete()) };
                     return fill(&lasting, &pool, plan, exchange, head, (whole, None), frame, answer, *report).await;
                 }
@@ -215,10 +218,13 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         let length = content_length(&head.fields).filter(|_| head.content).unwrap_or(0);
         let verdict = match storability(&exchanged, &plan.route.rules.policy) {
             Storability::No(reason) => Err(reason.as_str()),
-            Storability::Yes => match keep::place(&lasting, plan, length).await {
-                Ok(file) => Ok((StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy), file)),
-                Err(reason) => Err(reason),
-            },
+            Storability::Yes => {
+                plan.unkept = keep::refused(&lasting, plan).await;
+                match keep::place(&lasting, plan, length).await {
+                    Ok(file) => Ok((StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy), file)),
+                    Err(reason) => Err(reason),
+                }
+            }
         };
         return match verdict {
             Ok((response, file)) => {

@@ -63,12 +63,12 @@ pub(super) async fn fill(
     let response = Arc::new(response);
     let Frame { before, behind, length } = frame;
     let is_completed = !before.is_empty() || !behind.is_empty();
-    let flight = Arc::new(Flight::new(Arc::clone(&response), body, length));
+    let flight = Arc::new(Flight::new(Arc::clone(&response), body, length).unkept(plan.unkept));
     lasting.not_shared.invalidate(&plan.key);
     plan.leader.fill().settle(Verdict::Streaming(Arc::clone(&flight)));
     let _ = answer.send((Ok(Arrived::Flight(flight, own_fields(&head, &response))), report));
     let mut received = before.iter().chain(&behind).map(|piece| piece.len() as u64).sum::<u64>();
-    let mut keeps = true;
+    let mut keeps = plan.unkept.is_none();
     for piece in before {
         if writer.push(piece).await.is_err() {
             return Ok(());
@@ -84,6 +84,8 @@ pub(super) async fn fill(
                     if !keeps {
                         writer.stop_retaining();
                     }
+                } else if !keeps && received > lasting.store.max_in_memory() {
+                    writer.stop_retaining();
                 }
                 if writer.push(chunk).await.is_err() {
                     break;

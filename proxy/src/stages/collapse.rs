@@ -154,6 +154,7 @@ fn job(
             candidates: wanted.candidates.clone(),
             of_one: false,
             completion: wanted.completion.clone(),
+            unkept: None,
         }),
         invalidates: None,
         interim,

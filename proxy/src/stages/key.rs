@@ -86,6 +86,9 @@ fn objection(request: &Request, target: &Target, rules: &Rules) -> Option<(Forwa
     if rules.bypass_paths.iter().any(|rule| rule.matches(&target.path)) {
         return bypass("bypass-path");
     }
+    if rules.bypass_fields.iter().any(|name| request.fields.contains_key(name)) {
+        return bypass("bypass-field");
+    }
     if has_cookie(request, &rules.bypass_cookies) {
         return bypass("bypass-cookie");
     }

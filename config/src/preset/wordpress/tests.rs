@@ -41,9 +41,42 @@ fn cookies_that_everybody_has_do_not_pass() {
 fn each_item_is_one_that_a_file_may_say() {
     let rules = cache_rules();
     assert!(rules.bypass_cookies.iter().all(|name| name_pattern::cookie(name).is_ok()));
-    assert!(rules.bypass_paths.iter().all(|path| path_pattern::prefix_or_whole(path).is_ok()));
+    assert!(rules.bypass_paths.iter().all(|path| path_pattern::bypass(path).is_ok()));
     assert!(rules.bypass_params.iter().all(|name| name_pattern::parameter_value(name).is_ok()));
     assert!(rules.ignore_params.iter().all(|name| name_pattern::parameter(name).is_ok()));
+    assert!(rules.ignore_cookies.iter().all(|name| name_pattern::cookie(name).is_ok()));
+    assert!(rules.bypass_fields.iter().all(|name| name_pattern::field(name).as_ref() == Ok(name)));
+}
+
+#[test]
+fn nothing_is_named_twice() {
+    let rules = cache_rules();
+    for list in [
+        &rules.bypass_cookies,
+        &rules.bypass_paths,
+        &rules.bypass_params,
+        &rules.bypass_fields,
+        &rules.ignore_params,
+        &rules.ignore_cookies,
+    ] {
+        let distinct: std::collections::HashSet<_> = list.iter().collect();
+        assert_eq!(distinct.len(), list.len(), "{list:?}");
+    }
+}
+
+#[test]
+fn a_cookie_that_means_a_page_of_its_own_is_never_one_that_is_ignored() {
+    let rules = cache_rules();
+    let start = |name: &str| name.trim_end_matches('*').to_owned();
+    for ignored in &rules.ignore_cookies {
+        for bypass in &rules.bypass_cookies {
+            let (one, other) = (start(ignored), start(bypass));
+            let overlap = (ignored.ends_with('*') && other.starts_with(&one))
+                || (bypass.ends_with('*') && one.starts_with(&other))
+                || one == other;
+            assert!(!overlap, "{ignored} and {bypass}");
+        }
+    }
 }
 
 #[test]

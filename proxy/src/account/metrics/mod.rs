@@ -49,6 +49,8 @@ pub(crate) struct Metrics {
     pub(crate) fills_in_flight: IntGauge,
     /// Requests that joined a fill another request had started.
     pub(crate) coalesced: IntCounter,
+    /// Responses not stored because their path has as many queries stored as it may have.
+    pub(crate) queries_refused: IntCounter,
 
     upstream_requests: IntCounterVec,
     upstream_connect_errors: IntCounterVec,
@@ -124,6 +126,10 @@ impl Metrics {
             coalesced: make.counter(
                 "forebay_coalesced_requests_total",
                 "Requests that joined a fill another request had started.",
+            )?,
+            queries_refused: make.counter(
+                "forebay_cache_queries_refused_total",
+                "Responses not stored because their path has as many queries stored as it may have.",
             )?,
             upstream_requests: make.counters(
                 "forebay_upstream_requests_total",
