@@ -60,7 +60,7 @@ pub(crate) enum PathRule {
     /// Written with a trailing `$`.
     Whole(String),
     /// Written with `*/` in front: beneath any directory.
-    Anywhere(Box<PathRule>),
+    Anywhere(Box<Self>),
 }
 
 impl PathRule {

@@ -59,3 +59,4 @@ mod config_cli;
 mod drain;
 mod soak;
 mod wordpress_farm;
+mod wordpress_preset;
