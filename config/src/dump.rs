@@ -23,6 +23,7 @@ impl Config {
         }
         out.duration("drain", self.server.drain);
         out.list("trusted_proxies", self.server.trusted_proxies.iter().map(ToString::to_string));
+        out.list("explain_to", self.server.explain_to.iter().map(ToString::to_string));
         for listen in &self.listen {
             write_listen(listen, &mut out);
         }

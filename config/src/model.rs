@@ -45,6 +45,8 @@ pub struct Server {
     pub drain: Duration,
     /// Addresses whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Default: none.
     pub trusted_proxies: Vec<IpNet>,
+    /// Addresses of clients that are told the reason code (`detail` of `Cache-Status`). Default: loopback.
+    pub explain_to: Vec<IpNet>,
 }
 
 /// `[[listen]]`

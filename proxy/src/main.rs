@@ -15,6 +15,7 @@ mod fetch;
 mod front;
 mod http;
 mod listen;
+mod reason;
 mod reload;
 mod runtime;
 mod service;

@@ -50,11 +50,15 @@ use crate::stages::route::route;
 /// Serves one request.
 pub(crate) async fn serve(runtime: &Arc<Runtime>, connection: &Arc<Connection>, request: Request, mut sink: Sink<'_>) {
     let mut context = Context::new(runtime, connection, request);
-    let answer = match answer(&mut context, &mut sink).await {
-        Ok(answer) => answer,
-        Err(failure) => rescue(&mut context, failure),
-    };
+    let answer = answered(&mut context, &mut sink).await;
     finish(context, answer, sink).await;
+}
+
+async fn answered(context: &mut Context, sink: &mut Sink<'_>) -> Answer {
+    match answer(context, sink).await {
+        Ok(answer) => answer,
+        Err(failure) => rescue(context, failure),
+    }
 }
 
 /// Answers a request whose head or framing cannot be trusted; the connection is closed afterwards.
@@ -119,12 +123,20 @@ fn account(
     });
 }
 
-/// Stages 2 to 6.
-async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Failure> {
+/// What stages 2 to 6 make of a request.
+enum Decision {
+    /// It is answered already: a file, or a request that is for this server.
+    Answered(Answer),
+    /// It goes on, to the cache or the upstream.
+    Planned(Visit, Plan),
+}
+
+/// Stages 2 to 6. They change nothing but the context.
+async fn decide(context: &mut Context) -> Result<Decision, Refusal> {
     let runtime = Arc::clone(&context.runtime);
     let form = admit(&context.request, &runtime.config.limits)?;
     if form == Form::Asterisk {
-        return Ok(Answer::empty(StatusCode::NO_CONTENT, HeaderMap::new()));
+        return Ok(Decision::Answered(Answer::empty(StatusCode::NO_CONTENT, HeaderMap::new())));
     }
     let client = client::find(&context.connection, &context.request.fields, &runtime.config.server);
     context.client = client.address;
@@ -133,10 +145,20 @@ async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Fa
     let (site, route) = route(&runtime.routes, &target)?;
     context.site = Arc::clone(&site.metrics);
     if let Some(answer) = offloaded(context, &site, &route, &target).await? {
-        return Ok(answer);
+        return Ok(Decision::Answered(answer));
     }
     let visit = Visit { site, route, target, client };
-    match key::plan(&context.request, &visit.target, &visit.route) {
+    let plan = key::plan(&context.request, &visit.target, &visit.route);
+    Ok(Decision::Planned(visit, plan))
+}
+
+/// Stages 2 to 9.
+async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Failure> {
+    let (visit, plan) = match decide(context).await? {
+        Decision::Answered(answer) => return Ok(answer),
+        Decision::Planned(visit, plan) => (visit, plan),
+    };
+    match plan {
         Plan::Cache { key, path_query } => cached(context, visit, key, path_query, sink).await,
         Plan::Authorized { key, path_query } => {
             if let Some(variant) =
@@ -339,6 +361,7 @@ fn wanted(
     })
 }
 
+/// The request's fields as they are forwarded.
 fn forwarded(context: &Context, visit: &Visit, purpose: Purpose) -> HeaderMap {
     let forwarding = Forwarding {
         fields: &context.request.fields,

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use forebay_tests::forebay;
+
 fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
@@ -94,7 +96,6 @@ fn every_test_that_is_named_exists() {
 /// Kebab-case literals of the sources that make refusals, bypasses and upstream errors.
 #[test]
 fn every_reason_is_explained() {
-    let documents = documents();
     let mut sources = Vec::new();
     files(&workspace().join("proxy/src"), "rs", &mut sources);
     sources.push(workspace().join("cache/src/semantics/storability.rs"));
@@ -118,10 +119,19 @@ fn every_reason_is_explained() {
                 .map(ToOwned::to_owned),
         );
     }
-    let known: BTreeSet<&str> = documents.iter().flat_map(|(_, text)| code(text)).collect();
+    let table: serde_json::Value = serde_json::from_str(&forebay(&["reasons", "--json"]).stdout).unwrap();
+    let known: BTreeSet<&str> = table.as_array().unwrap().iter().map(|row| row["code"].as_str().unwrap()).collect();
     let kebab =
         |reason: &&String| reason.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b));
     let missing: Vec<_> = reasons.iter().filter(kebab).filter(|reason| !known.contains(reason.as_str())).collect();
     assert!(reasons.len() > 50, "{reasons:?}");
-    assert!(missing.is_empty(), "no document explains {missing:?}");
+    assert!(missing.is_empty(), "proxy/src/reason/ does not explain {missing:?}");
+}
+
+#[test]
+fn the_table_of_reasons_is_the_one_of_the_binary() {
+    let chapter = std::fs::read_to_string(workspace().join("docs/explain.md")).unwrap();
+    let table = chapter.split("<!-- reasons:begin -->\n").nth(1).unwrap().split("<!-- reasons:end -->").next().unwrap();
+    let hint = "replace what is between the marks of docs/explain.md by the output of `forebay reasons`";
+    assert_eq!(table, forebay(&["reasons"]).stdout, "{hint}");
 }

@@ -57,6 +57,7 @@ mod account_log;
 mod account_metrics;
 mod config_cli;
 mod drain;
+mod explain_reasons;
 mod soak;
 mod wordpress_farm;
 mod wordpress_preset;

@@ -109,6 +109,28 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 18] = [
+        Self::Method,
+        Self::RequestContent,
+        Self::RequestNoStore,
+        Self::Interim,
+        Self::NotModified,
+        Self::PartialContent,
+        Self::AnswersRequest,
+        Self::Incomplete,
+        Self::NoStore,
+        Self::Private,
+        Self::StatusNotUnderstood,
+        Self::Authorization,
+        Self::SetCookie,
+        Self::VaryStar,
+        Self::CookieWithoutExplicitFreshness,
+        Self::ErrorWithoutExplicitFreshness,
+        Self::NoFreshness,
+        Self::StaleOnArrival,
+    ];
+
     /// Kebab-case code for `Cache-Status` detail and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -1,7 +1,10 @@
 //! `[server]`
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::absent;
 use crate::model::Server;
@@ -16,6 +19,7 @@ pub(super) fn read(table: Option<Table<'_, '_>>, reading: &Reading<'_>) -> Serve
     let user = table.take("user").and_then(|item| item.parsed("forebay", user_name)).map(|found| found.value);
     let drain = table.take("drain").and_then(|item| item.duration(Duration::ZERO..=Duration::from_secs(3600)));
     let trusted = table.take("trusted_proxies").and_then(|item| item.list("10.0.0.0/8", network::parse));
+    let explain_to = table.take("explain_to").and_then(|item| item.list("10.0.0.0/8", network::parse));
     table.finish();
     Server {
         threads: usize::try_from(threads).unwrap_or(0),
@@ -23,7 +27,13 @@ pub(super) fn read(table: Option<Table<'_, '_>>, reading: &Reading<'_>) -> Serve
         user,
         drain: drain.unwrap_or(Duration::from_secs(30)),
         trusted_proxies: trusted.unwrap_or_default().into_iter().map(|found| found.value).collect(),
+        explain_to: explain_to.map_or_else(loopback, |list| list.into_iter().map(|found| found.value).collect()),
     }
+}
+
+/// Who sits at the machine may know.
+fn loopback() -> Vec<IpNet> {
+    vec![IpNet::new_assert(Ipv4Addr::new(127, 0, 0, 0).into(), 8), IpNet::new_assert(Ipv6Addr::LOCALHOST.into(), 128)]
 }
 
 /// The name of a user. Whether there is one is known when the process becomes it.

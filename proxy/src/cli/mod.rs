@@ -2,6 +2,8 @@
 
 mod cache;
 mod check;
+mod completions;
+mod reasons;
 mod run;
 
 use std::path::PathBuf;
@@ -48,6 +50,12 @@ enum Verb {
     /// Look at the disk tier of an instance that is not running.
     #[command(subcommand)]
     Cache(cache::Verb),
+    /// What the reason codes of Cache-Status and the log mean, and what to change.
+    Reasons(reasons::Reasons),
+    /// Print what completes the words of this command in a shell: `forebay completions bash`.
+    Completions(completions::Completions),
+    /// Write the manual pages into a directory.
+    Man(completions::Man),
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +84,9 @@ pub(crate) fn main() -> ExitCode {
     match cli.verb {
         Some(Verb::Run(run)) => run::run(run.config.as_deref(), &run.demo),
         Some(Verb::Cache(verb)) => cache::cache(&verb),
+        Some(Verb::Reasons(reasons)) => reasons::reasons(&reasons),
+        Some(Verb::Completions(completions)) => completions::completions(&completions),
+        Some(Verb::Man(man)) => completions::man(&man),
         Some(Verb::Check(check)) => check::check(&check.config, check.dump),
         None => {
             let dump = cli.dump.is_some();

@@ -70,6 +70,7 @@ mod tests {
             user: None,
             drain: Duration::ZERO,
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            explain_to: Vec::new(),
         };
         let peer = SocketAddr::new(peer.parse().unwrap(), 1);
         let connection = Connection { client: peer, tls: None };

@@ -58,7 +58,8 @@ fn cache_status(context: &Context, fields: &mut HeaderMap) {
         status = status.ttl(ttl);
     }
     status = status.stored(context.stored).collapsed(context.collapsed);
-    if let Some(detail) = context.detail {
+    let told = &context.runtime.config.server.explain_to;
+    if let Some(detail) = context.detail.filter(|_| told.iter().any(|net| net.contains(&context.client))) {
         status = status.detail(detail);
     }
     status.append_to(fields);

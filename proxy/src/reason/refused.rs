@@ -1,0 +1,68 @@
+//! Why requests are refused.
+
+use super::Row;
+
+/// For what only a broken or hostile client sends.
+const CLIENT: &str = "Nothing here: the client has to send a valid request.";
+
+pub(super) const REFUSED: &[Row] = &[
+    ("unknown-host", "No site has this host.", "Add it to `hosts`, or write `\"*\"`."),
+    (
+        "no-upstream",
+        "The site has files alone, and there is none of this name.",
+        "Give the site an `upstream`, or put the file beneath `root`.",
+    ),
+    (
+        "offload-refused",
+        "The name is one that is never served from `root`, or leads out of it.",
+        "Dotfiles, backups and settings stay unserved; give the path a route with `offload = false` if the AP server is to answer.",
+    ),
+    ("only-if-cached", "The request wants a stored response or none, and none is usable.", ""),
+    (
+        "loop",
+        "The request has been here before: an upstream leads back to this proxy.",
+        "Look at `servers`: one of them is this proxy, or sends to it.",
+    ),
+    ("method-not-allowed", "CONNECT, TRACE, or a purge without the right to it.", ""),
+    ("target-size", "The target is longer than `target_size`.", "Raise `target_size`."),
+    (
+        "head-size",
+        "The head is larger than `head_size`; most often by its cookies.",
+        "Raise `head_size`, or find what sets the cookies.",
+    ),
+    ("field-count", "There are more field lines than `fields`.", "Raise `fields`."),
+    ("body-size", "The content is declared larger than `body_size`.", "Raise `body_size`."),
+    ("head-timeout", "The head did not arrive within `head_timeout`.", ""),
+    ("expectation", "`Expect` asks for something else than `100-continue`.", CLIENT),
+    ("version", "The HTTP version is not spoken here.", CLIENT),
+    ("no-host", "There is no `Host`.", CLIENT),
+    ("several-hosts", "There are several `Host` lines.", CLIENT),
+    ("host", "The host is no name, address and port.", CLIENT),
+    ("asterisk-form", "`*` is for OPTIONS alone.", CLIENT),
+    ("target", "There is no target.", CLIENT),
+    ("target-form", "The target is neither a path nor an http URL.", CLIENT),
+    ("target-characters", "The target holds characters that must be encoded.", CLIENT),
+    ("backslash", "The path holds a backslash, which some servers take for a slash.", CLIENT),
+    ("percent-encoding", "The path holds a `%` without two hexadecimal digits.", CLIENT),
+    ("encoded-control-character", "The path holds an encoded control character.", CLIENT),
+    ("overlong-utf-8", "The path hides a character in overlong UTF-8.", CLIENT),
+    ("dot-segment", "The path holds `.` or `..`, encoded or not.", CLIENT),
+    ("bare-line-end", "A line ends without CR LF.", CLIENT),
+    ("request-line", "The first line is no request line.", CLIENT),
+    ("request-head", "The head is not one.", CLIENT),
+    ("method", "The method is no token.", CLIENT),
+    ("field-name", "A field has no valid name.", CLIENT),
+    ("field-value", "A field has no valid value.", CLIENT),
+    ("content-length", "`Content-Length` is no number.", CLIENT),
+    ("several-content-lengths", "There are several `Content-Length`.", CLIENT),
+    (
+        "content-length-and-transfer-encoding",
+        "The content has two framings, which is how requests are smuggled.",
+        CLIENT,
+    ),
+    ("transfer-encoding", "The transfer coding is not `chunked` alone.", CLIENT),
+    ("transfer-encoding-in-http-1.0", "HTTP/1.0 has no transfer codings.", CLIENT),
+    ("content-malformed", "The content breaks its framing.", CLIENT),
+    ("content-timeout", "The content came too slowly (`body_timeout`).", ""),
+    ("client-left", "The client left while it sent.", ""),
+];
