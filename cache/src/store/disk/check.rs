@@ -117,12 +117,16 @@ impl DiskStore {
                     }
                     return None;
                 };
-                let Ok(handle) = std::fs::File::open(&file.path) else {
-                    shared.corrupt(slot, "large content cannot be opened");
+                let table = bytes.slice_ref(table);
+                let opened = std::fs::File::open(&file.path);
+                let content =
+                    opened.and_then(|handle| LargeContent::new(handle, file, length, table, *slot, Arc::clone(shared)));
+                let Ok(content) = content else {
+                    if shared.index.contains(slot).is_some() {
+                        shared.corrupt(slot, "large content cannot be opened, or is of another length");
+                    }
                     return None;
                 };
-                let table = bytes.slice_ref(table);
-                let content = LargeContent { handle, file, length, table, slot: *slot, shared: Arc::clone(shared) };
                 content.verify().ok().map(|()| length)
             }
             Some(Head::Response { large: None, .. } | Head::Coded { .. }) => Some(record.content.len() as u64),

@@ -48,7 +48,8 @@ impl Identity {
         let file = io.create(&part, 0)?;
         io.write(&file, &unit, 0)?;
         io.sync(&file)?;
-        io.rename(&part, &directory.join("identity"))
+        io.rename(&part, &directory.join("identity"))?;
+        io.sync_names(directory)
     }
 
     pub(super) fn hash(&self, bytes: &[u8]) -> u64 {

@@ -1,4 +1,4 @@
-//! The file operations of the writing side in one place, so that tests can make each of them fail.
+//! The file operations of the writing side in one place, so that tests can make each of them fail, and record them.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,6 +12,8 @@ use rustix::io::Errno;
 
 #[cfg(test)]
 use super::fault::Faults;
+#[cfg(test)]
+use super::record::Recorder;
 
 /// A kind of operation, for faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +25,13 @@ pub(super) enum Op {
     Unlink,
 }
 
-/// The operations. Without faults, which only tests have, a namespace.
+/// The operations. Without faults and recorders, which only tests have, a namespace.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Io {
     #[cfg(test)]
     pub(super) faults: Option<Arc<Faults>>,
+    #[cfg(test)]
+    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 impl Io {
@@ -41,6 +45,13 @@ impl Io {
         Ok(())
     }
 
+    #[cfg(test)]
+    fn record(&self, note: impl FnOnce(&Recorder)) {
+        if let Some(recorder) = &self.recorder {
+            note(recorder);
+        }
+    }
+
     /// A new file with `size` bytes allocated: that the device is full is found now, not in the middle of a record.
     pub(super) fn create(&self, path: &Path, size: u64) -> io::Result<File> {
         self.before(Op::Create)?;
@@ -49,42 +60,71 @@ impl Io {
             let _ = std::fs::remove_file(path);
             return Err(error);
         }
+        #[cfg(test)]
+        self.record(|recorder| recorder.created(&file, path, size));
         Ok(file)
     }
 
     /// Allocates `size` more bytes from `offset` on.
     pub(super) fn extend(&self, file: &File, offset: u64, size: u64) -> io::Result<()> {
         self.before(Op::Create)?;
-        allocate(file, offset, size)
+        allocate(file, offset, size)?;
+        #[cfg(test)]
+        self.record(|recorder| recorder.resized(file, offset + size));
+        Ok(())
     }
 
     pub(super) fn write(&self, file: &File, data: &[u8], offset: u64) -> io::Result<()> {
         self.before(Op::Write)?;
-        file.write_all_at(data, offset)
+        file.write_all_at(data, offset)?;
+        #[cfg(test)]
+        self.record(|recorder| recorder.written(file, data, offset));
+        Ok(())
     }
 
     pub(super) fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
         self.before(Op::Write)?;
-        file.set_len(length)
+        file.set_len(length)?;
+        #[cfg(test)]
+        self.record(|recorder| recorder.resized(file, length));
+        Ok(())
     }
 
     pub(super) fn sync(&self, file: &File) -> io::Result<()> {
         self.before(Op::Sync)?;
-        file.sync_data()
+        file.sync_data()?;
+        #[cfg(test)]
+        self.record(|recorder| recorder.synced(file));
+        Ok(())
+    }
+
+    /// Brings what was made, renamed and removed in `directory` to the device.
+    pub(super) fn sync_names(&self, directory: &Path) -> io::Result<()> {
+        self.before(Op::Sync)?;
+        File::open(directory)?.sync_all()?;
+        #[cfg(test)]
+        self.record(|recorder| recorder.synced_names(directory));
+        Ok(())
     }
 
     pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.before(Op::Rename)?;
-        std::fs::rename(from, to)
+        std::fs::rename(from, to)?;
+        #[cfg(test)]
+        self.record(|recorder| recorder.renamed(from, to));
+        Ok(())
     }
 
     /// Removes a file; one that is not there is as good as removed.
     pub(super) fn unlink(&self, path: &Path) -> io::Result<()> {
         self.before(Op::Unlink)?;
         match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
+        #[cfg(test)]
+        self.record(|recorder| recorder.removed(path));
+        Ok(())
     }
 }
 

@@ -22,6 +22,8 @@ mod lock;
 mod queue;
 mod reader;
 mod reclaim;
+#[cfg(test)]
+mod record;
 mod recover;
 mod segment;
 mod space;
@@ -195,20 +197,21 @@ impl DiskStore {
     /// Another process has the directory ([`std::io::ErrorKind::ResourceBusy`]; not with `takeover`), it belongs to
     /// another user, it cannot be read or written, or `size` is below [`SMALLEST`].
     pub fn open(config: DiskConfig) -> std::io::Result<Self> {
-        Self::open_with(config, Io::default())
-    }
-
-    fn open_with(config: DiskConfig, io: Io) -> std::io::Result<Self> {
         if config.size < SMALLEST {
             let message = format!("the disk tier needs {} MiB at least", SMALLEST / MIB);
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, message));
         }
+        let segment_size = (config.size / 16).clamp(4 * MIB, 64 * MIB) & !0xFFFF;
+        Self::open_with(config, Io::default(), segment_size)
+    }
+
+    fn open_with(config: DiskConfig, io: Io, segment_size: u64) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             directory: config.path.clone(),
             io,
             // Lock, identity and the directories themselves take room too.
             space: Space::new(config.size - MIB / 4),
-            segment_size: (config.size / 16).clamp(4 * MIB, 64 * MIB) & !0xFFFF,
+            segment_size,
             identity: OnceLock::new(),
             index: Index::new(),
             segments: RwLock::default(),

@@ -65,6 +65,11 @@ pub(super) enum Command {
         bytes: u64,
         done: oneshot::Sender<bool>,
     },
+    /// Look after the directory now.
+    #[cfg(test)]
+    Tick {
+        done: oneshot::Sender<()>,
+    },
     /// Write all that waits, seal the segment, let go of the directory.
     Release {
         done: oneshot::Sender<()>,

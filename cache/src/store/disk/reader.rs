@@ -217,7 +217,15 @@ fn decode(shared: &Arc<Shared>, key: &CacheKey, slot: &Slot, bytes: &Bytes, mode
             let response = response.into_response(bytes, Bytes::new()).ok_or(Unreadable::Metadata)?;
             match open_large(shared, slot, length, table, mode) {
                 Some(Ok(content)) => Ok(with_large(shared, variance, identity, response, content, mode)),
-                Some(Err(_)) => Err(Unreadable::Content),
+                Some(Err(error)) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+                    Err(Unreadable::Content)
+                }
+                // Too many open files, say: that is no reason to drop the entry.
+                Some(Err(error)) => {
+                    Counters::count(&shared.counters.read_errors);
+                    tracing::warn!(%error, "disk tier: large content cannot be opened");
+                    Ok(Decoded::OtherKey)
+                }
                 None => Ok(Decoded::Blocks),
             }
         }
@@ -274,5 +282,5 @@ fn open_large(
         }
     };
     let shared = Arc::clone(shared);
-    Some(handle.map(|handle| LargeContent { handle, file, length, table, slot: *slot, shared }))
+    Some(handle.and_then(|handle| LargeContent::new(handle, file, length, table, *slot, shared)))
 }

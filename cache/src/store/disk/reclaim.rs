@@ -81,6 +81,7 @@ impl Writer {
         if self.shared.io.unlink(&file.path).is_err() {
             return false;
         }
+        self.unsynced_names = true;
         self.shared.large.remove(position);
         if let Some(slot) = found
             && self.shared.index.remove_slot(&slot)
@@ -106,6 +107,7 @@ impl Writer {
         if self.shared.io.unlink(&segment.path).is_err() {
             return false;
         }
+        self.unsynced_names = true;
         self.shared.segments.write().remove(&segment.id);
         let removed = match toc {
             Some(toc) => {

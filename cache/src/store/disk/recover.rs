@@ -50,7 +50,7 @@ pub(super) fn prepare(directory: &Path) -> io::Result<()> {
 pub(super) fn recover(shared: &Shared) -> io::Result<Recovered> {
     let started = Instant::now();
     identify(shared)?;
-    let found = files(&shared.directory)?;
+    let found = files(shared)?;
     let mut recovery =
         Recovery { shared, pointers: HashMap::new(), next: Recovered { next_segment: 1, next_sequence: 1 } };
     for (index, id) in found.segments.iter().enumerate() {
@@ -76,7 +76,7 @@ fn identify(shared: &Shared) -> io::Result<()> {
     if there == Some(identity) {
         return Ok(());
     }
-    let found = files(&shared.directory)?;
+    let found = files(shared)?;
     if !found.segments.is_empty() {
         shared.counters.corrupt.fetch_add(1, Ordering::Relaxed);
         tracing::warn!("disk tier: the directory is of another version or damaged; it begins empty");
@@ -98,7 +98,8 @@ struct Files {
     large: HashMap<u64, u64>,
 }
 
-fn files(directory: &Path) -> io::Result<Files> {
+fn files(shared: &Shared) -> io::Result<Files> {
+    let directory = &shared.directory;
     let mut found = Files { segments: Vec::new(), large: HashMap::new() };
     for entry in std::fs::read_dir(directory.join("segments"))? {
         let entry = entry?;
@@ -111,7 +112,7 @@ fn files(directory: &Path) -> io::Result<Files> {
         let Some(name) = name.to_str() else { continue };
         if name.ends_with(".part") {
             // Of a fill that did not come to its end.
-            std::fs::remove_file(entry.path())?;
+            shared.io.unlink(&entry.path())?;
         } else if name.len() == 16
             && let Ok(id) = u64::from_str_radix(name, 16)
         {
@@ -173,6 +174,8 @@ impl Recovery<'_> {
                 let slot = entry.slot(segment);
                 index.apply(slot, entry.label.kind);
                 if entry.label.large {
+                    // Whatever became of the file, its number is not used again while this record may be read.
+                    self.shared.next_file.fetch_max(entry.file + 1, Ordering::Relaxed);
                     self.pointers.insert(slot.position(), (slot, entry.file));
                 }
             }
@@ -202,7 +205,8 @@ impl Recovery<'_> {
         for segment in segments.values() {
             self.shared.io.unlink(&segment.path)?;
         }
-        Ok(())
+        // Nor after a power loss: what made us forget them goes next.
+        self.shared.io.sync_names(&self.shared.directory.join("segments"))
     }
 
     /// Brings files and the records that point at them together; either without the other goes.

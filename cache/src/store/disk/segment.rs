@@ -186,6 +186,8 @@ pub(super) fn seal_segment(
     // Records reach the device before the table that vouches for them.
     io.sync(&segment.file)?;
     io.write(&segment.file, &end_of_file, end.into())?;
+    // And the table before the cut: a segment that was cut and has none is given up.
+    io.sync(&segment.file)?;
     io.truncate(&segment.file, length)?;
     segment.space.shrink(length);
     Ok(())

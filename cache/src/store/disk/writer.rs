@@ -79,6 +79,8 @@ pub(super) struct Writer {
     retry_at: Option<Instant>,
     /// A tombstone has not reached the device yet.
     unsynced: bool,
+    /// Neither has the name of a segment, or that a segment or file is gone.
+    pub(super) unsynced_names: bool,
     ticked: Instant,
     buffer: Vec<u8>,
 }
@@ -94,6 +96,7 @@ impl Writer {
             owed: VecDeque::new(),
             retry_at: None,
             unsynced: false,
+            unsynced_names: false,
             ticked: Instant::now(),
             buffer: Vec::new(),
         }
@@ -163,6 +166,11 @@ impl Writer {
                 let made = self.lock.is_some() && self.make_room(bytes);
                 let _ = done.send(made);
             }
+            #[cfg(test)]
+            Command::Tick { done } => {
+                self.tick();
+                let _ = done.send(());
+            }
             Command::Release { done } => {
                 self.seal();
                 self.shared.writable.store(false, Ordering::Release);
@@ -198,11 +206,21 @@ impl Writer {
             }
         }
         let _ = self.pay();
+        self.sync();
+    }
+
+    /// What was purged stays purged even if the power goes; against the end of the process the log itself is enough.
+    fn sync(&mut self) {
+        let io = &self.shared.io;
         if self.unsynced
             && let Some(active) = &self.active
         {
-            // What was purged stays purged even if the power goes; against the end of the process the log itself is enough.
-            self.unsynced = self.shared.io.sync(&active.segment.file).is_err();
+            self.unsynced = io.sync(&active.segment.file).is_err();
+        }
+        if self.unsynced_names {
+            // What was evicted has no tombstone, nor gets one when it is purged then: it must be gone.
+            let synced = |name: &str| io.sync_names(&self.shared.directory.join(name));
+            self.unsynced_names = synced("segments").and_then(|()| synced("large")).is_err();
         }
     }
 
@@ -388,7 +406,8 @@ impl Writer {
     fn limit_owed(&mut self) {
         if self.owed.len() > MOST_OWED && self.lock.is_some() {
             let identity = self.shared.directory.join("identity");
-            if self.shared.io.unlink(&identity).is_ok() {
+            let shared = &self.shared;
+            if shared.io.unlink(&identity).and_then(|()| shared.io.sync_names(&shared.directory)).is_ok() {
                 self.owed.clear();
                 self.active = None;
                 self.lock = None;
@@ -483,6 +502,7 @@ impl Writer {
             }
         };
         self.next_segment += 1;
+        self.unsynced_names = true;
         let segment = Arc::new(segment);
         shared.segments.write().insert(segment.id, Arc::clone(&segment));
         self.active = Some(Active { segment, end: u32::try_from(UNIT).unwrap_or(0), entries: Vec::new() });

@@ -26,6 +26,21 @@ pub struct LargeContent {
 }
 
 impl LargeContent {
+    /// The content in `handle`, which has to be `length` bytes.
+    pub(in super::super) fn new(
+        handle: File,
+        file: Arc<LargeFile>,
+        length: u64,
+        table: Bytes,
+        slot: Slot,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
+        if handle.metadata()?.len() != length {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "large content of another length"));
+        }
+        Ok(Self { handle, file, length, table, slot, shared })
+    }
+
     /// Bytes of the content.
     #[must_use]
     pub fn length(&self) -> u64 {
@@ -62,7 +77,10 @@ impl LargeContent {
         let start = index.saturating_mul(BLOCK);
         let length = usize::try_from(self.length.saturating_sub(start).min(BLOCK)).unwrap_or(0);
         let read = pread(&self.shared, &self.handle, length, start, mode);
-        let read = read.inspect_err(|_| Counters::count(&self.shared.counters.read_errors))?;
+        let read = read.inspect_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.shared.corrupt(&self.slot, "large content that became shorter"),
+            _ => Counters::count(&self.shared.counters.read_errors),
+        })?;
         let Some(block) = read else { return Ok(None) };
         let at = usize::try_from(index).unwrap_or(usize::MAX).saturating_mul(4);
         let crc = self.table.get(at..).and_then(<[u8]>::first_chunk).map(|crc| u32::from_le_bytes(*crc));

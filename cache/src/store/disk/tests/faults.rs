@@ -8,8 +8,8 @@ use super::*;
 
 fn faulty(path: &Path) -> (DiskStore, Arc<Faults>) {
     let faults = Arc::new(Faults::default());
-    let io = Io { faults: Some(Arc::clone(&faults)) };
-    (DiskStore::open_with(config(path), io).unwrap(), faults)
+    let io = Io { faults: Some(Arc::clone(&faults)), ..Io::default() };
+    (DiskStore::open_with(config(path), io, 4 * MIB).unwrap(), faults)
 }
 
 fn await_health(store: &DiskStore) {

@@ -136,3 +136,42 @@ async fn a_flipped_bit_ends_the_reader_and_the_entry() {
     assert!(store.load(&key("a")).await.is_empty());
     assert_eq!(store.stats().corrupt, 1);
 }
+
+#[test]
+fn a_file_that_became_shorter_is_a_miss_counted_and_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    for each in 0..2 {
+        store.insert(&key(each), response(content(each, 3 << 20)));
+    }
+    store.flush();
+    for entry in std::fs::read_dir(directory.path().join("large")).unwrap() {
+        std::fs::File::options().write(true).open(entry.unwrap().path()).unwrap().set_len(1 << 20).unwrap();
+    }
+    assert!(get(&store, &key(0)).is_empty());
+    assert_eq!((store.stats().corrupt, store.stats().objects), (1, 1));
+    assert_eq!(store.check().damaged, 1, "the other one");
+    store.flush();
+    assert_eq!(std::fs::read_dir(directory.path().join("large")).unwrap().count(), 0);
+}
+
+/// A record that is still in the log may name a file that is gone: another one of that name would have two owners.
+#[test]
+fn the_number_of_a_file_that_is_gone_is_not_used_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.insert(&key("gone"), response(content(1, 3 << 20)));
+    store.flush();
+    drop(store);
+    for entry in std::fs::read_dir(directory.path().join("large")).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    for start in 0..2 {
+        let store = open(directory.path());
+        assert!(get(&store, &key("gone")).is_empty());
+        assert_eq!(contents(&store, &key("new")).len(), start);
+        store.insert(&key("new"), response(content(2, 3 << 20)));
+        store.flush();
+        assert_eq!((store.stats().objects, store.stats().corrupt), (1, 0));
+    }
+}

@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod faults;
 mod large;
+mod replay;
 mod room;
 
 use std::path::Path;
@@ -66,6 +67,15 @@ fn removed(store: &DiskStore, key: &CacheKey) -> bool {
     let existed = removal.existed;
     runtime().block_on(removal.durable());
     existed
+}
+
+impl DiskStore {
+    /// Waits until the writer has looked after its directory once more, as it does four times a second.
+    fn sync(&self) {
+        let (done, synced) = oneshot::channel();
+        self.shared.queue.tell(Command::Tick { done });
+        synced.blocking_recv().unwrap();
+    }
 }
 
 fn runtime() -> tokio::runtime::Runtime {
