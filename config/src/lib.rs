@@ -40,6 +40,7 @@
 mod check;
 mod dump;
 pub mod model;
+mod places;
 mod preset;
 mod read;
 mod reading;
@@ -54,6 +55,7 @@ use std::path::Path;
 
 pub use check::warnings;
 pub use model::Config;
+pub use places::{Part, Places, Within};
 pub use report::{Mistake, Report};
 
 /// Largest file that is read. Nobody writes such a configuration; `/dev/zero` does.

@@ -13,8 +13,8 @@ use forebay_cache::groups::CacheGroups;
 use forebay_cache::queries::Queries;
 use forebay_cache::store::disk::{DiskConfig, DiskStore};
 use forebay_cache::store::{MemoryStore, TieredStore};
-use forebay_config::Config;
 use forebay_config::model::{HostPattern, LogTarget};
+use forebay_config::{Config, Places};
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
 
@@ -125,7 +125,7 @@ pub(crate) fn disk_config(tier: &forebay_config::model::DiskTier, whole: u64) ->
 /// # Errors
 ///
 /// A certificate, root or pattern that is not as `check` found it.
-pub(crate) fn runtime(config: Config, lasting: Arc<Lasting>) -> Result<Runtime, AssembleError> {
+pub(crate) fn runtime(config: Config, places: Places, lasting: Arc<Lasting>) -> Result<Runtime, AssembleError> {
     let other = |error: prometheus::Error| AssembleError::Other(error.to_string());
     let certificates = tls::Certificates::load(&config).map_err(AssembleError::Other)?;
     let mut pools = Vec::with_capacity(config.upstreams.len());
@@ -143,7 +143,21 @@ pub(crate) fn runtime(config: Config, lasting: Arc<Lasting>) -> Result<Runtime, 
     }
     let hosts = config.sites.iter().map(|site| site.hosts.clone());
     let routes = Routes::new(hosts.zip(sites.iter().cloned()));
-    Ok(Runtime { config, certificates, routes, sites, pools, lasting })
+    Ok(Runtime { config, places, certificates, routes, sites, pools, lasting })
+}
+
+/// A runtime that serves nobody, to be asked what it would do. The directory is its own, and goes with it.
+///
+/// # Errors
+///
+/// As [`lasting`] and [`runtime`].
+pub(crate) fn offline(mut config: Config, places: Places) -> Result<(Arc<Runtime>, tempfile::TempDir), AssembleError> {
+    let directory = tempfile::tempdir().map_err(|error| AssembleError::Other(error.to_string()))?;
+    config.server.state_dir = directory.path().to_owned();
+    config.log.target = LogTarget::Off;
+    config.disk = None;
+    let lasting = lasting(&config)?;
+    Ok((Arc::new(runtime(config, places, lasting)?), directory))
 }
 
 /// A site is called by its first host.

@@ -11,6 +11,7 @@ mod cli;
 mod compress;
 mod context;
 mod demo;
+mod explain;
 mod fetch;
 mod front;
 mod http;

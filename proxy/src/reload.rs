@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use forebay_config::Places;
+
 use crate::assemble;
 use crate::runtime::Shared;
 
@@ -41,7 +43,7 @@ fn replace(shared: &Arc<Shared>, path: &Path) -> bool {
     for (word, _) in fixed.iter().filter(|(_, differs)| *differs) {
         tracing::warn!("{word} has changed: that takes a restart");
     }
-    match assemble::runtime(config, Arc::clone(&shared.lasting)) {
+    match assemble::runtime(config, Places::read(path), Arc::clone(&shared.lasting)) {
         Ok(runtime) => {
             shared.replace(runtime);
             tracing::info!(path = %path.display(), "the configuration was reloaded");

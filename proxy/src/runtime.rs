@@ -10,7 +10,7 @@ use forebay_cache::groups::CacheGroups;
 use forebay_cache::key::CacheKey;
 use forebay_cache::queries::Queries;
 use forebay_cache::store::TieredStore;
-use forebay_config::Config;
+use forebay_config::{Config, Places};
 use pingora_core::connectors::http::Connector;
 use tokio::sync::Semaphore;
 
@@ -27,6 +27,8 @@ use crate::upstream::Pool;
 /// Everything one configuration says, compiled. A request holds on to the one it began with.
 pub(crate) struct Runtime {
     pub(crate) config: Config,
+    /// Where its words stand.
+    pub(crate) places: Places,
     pub(crate) certificates: Certificates,
     pub(crate) routes: Routes,
     /// In the order of the config.

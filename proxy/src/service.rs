@@ -25,7 +25,7 @@ use http::header::{HOST, IF_MATCH, LOCATION, RANGE, REFERER, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use tokio::sync::mpsc;
 
-use crate::account::entry::{CacheOutcome, Entry, StaleReason};
+use crate::account::entry::{CacheOutcome, Entry, StaleReason, UpstreamExchange};
 use crate::compress;
 use crate::context::Context;
 use crate::fetch::outbound::{self, Forwarding, Purpose};
@@ -52,6 +52,36 @@ pub(crate) async fn serve(runtime: &Arc<Runtime>, connection: &Arc<Connection>, 
     let mut context = Context::new(runtime, connection, request);
     let answer = answered(&mut context, &mut sink).await;
     finish(context, answer, sink).await;
+}
+
+/// Serves one request like any other, and tells what became of it.
+pub(crate) async fn observe(
+    runtime: &Arc<Runtime>,
+    connection: &Arc<Connection>,
+    request: Request,
+    mut sink: Sink<'_>,
+) -> Observed {
+    let mut context = Context::new(runtime, connection, request);
+    let answer = answered(&mut context, &mut sink).await;
+    let observed = Observed {
+        outcome: context.outcome,
+        forward: context.forward,
+        detail: context.detail,
+        upstream: context.upstream,
+        stored: context.stored,
+    };
+    finish(context, answer, sink).await;
+    observed
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    pub(crate) outcome: CacheOutcome,
+    pub(crate) forward: Option<ForwardReason>,
+    pub(crate) detail: Option<&'static str>,
+    pub(crate) upstream: Option<UpstreamExchange>,
+    pub(crate) stored: bool,
 }
 
 async fn answered(context: &mut Context, sink: &mut Sink<'_>) -> Answer {
@@ -124,15 +154,15 @@ fn account(
 }
 
 /// What stages 2 to 6 make of a request.
-enum Decision {
+pub(crate) enum Decision {
     /// It is answered already: a file, or a request that is for this server.
     Answered(Answer),
     /// It goes on, to the cache or the upstream.
     Planned(Visit, Plan),
 }
 
-/// Stages 2 to 6. They change nothing but the context.
-async fn decide(context: &mut Context) -> Result<Decision, Refusal> {
+/// Stages 2 to 6. They change nothing but the context: `forebay explain` asks them too.
+pub(crate) async fn decide(context: &mut Context) -> Result<Decision, Refusal> {
     let runtime = Arc::clone(&context.runtime);
     let form = admit(&context.request, &runtime.config.limits)?;
     if form == Form::Asterisk {
@@ -187,11 +217,11 @@ fn place(visit: &Visit, key: CacheKey, path_query: String) -> Option<(CacheKey, 
 }
 
 /// What a request is for, and who it is from.
-struct Visit {
-    site: Arc<Site>,
-    route: Arc<Route>,
-    target: Target,
-    client: Client,
+pub(crate) struct Visit {
+    pub(crate) site: Arc<Site>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) target: Target,
+    pub(crate) client: Client,
 }
 
 /// A request that has been here already comes from an upstream that leads back to us (RFC 9110 section 7.6.3).
@@ -362,7 +392,7 @@ fn wanted(
 }
 
 /// The request's fields as they are forwarded.
-fn forwarded(context: &Context, visit: &Visit, purpose: Purpose) -> HeaderMap {
+pub(crate) fn forwarded(context: &Context, visit: &Visit, purpose: Purpose) -> HeaderMap {
     let forwarding = Forwarding {
         fields: &context.request.fields,
         version: context.request.version,

@@ -64,7 +64,7 @@ pub(crate) enum PathRule {
 }
 
 impl PathRule {
-    fn new(pattern: &str) -> Self {
+    pub(crate) fn new(pattern: &str) -> Self {
         if let Some(rest) = pattern.strip_prefix('*') {
             return Self::Anywhere(Box::new(Self::new(rest)));
         }
@@ -92,11 +92,18 @@ pub(crate) struct ParamRule {
 }
 
 impl ParamRule {
-    fn new(pattern: &str) -> Self {
+    pub(crate) fn new(pattern: &str) -> Self {
         match pattern.split_once('=') {
             Some((name, value)) => Self { name: name.to_owned(), value: Some(value.to_owned()) },
             None => Self { name: pattern.to_owned(), value: None },
         }
+    }
+}
+
+impl Route {
+    /// The path it begins with; `/` for the site's own words.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
     }
 }
 

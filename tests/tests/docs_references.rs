@@ -133,5 +133,5 @@ fn the_table_of_reasons_is_the_one_of_the_binary() {
     let chapter = std::fs::read_to_string(workspace().join("docs/explain.md")).unwrap();
     let table = chapter.split("<!-- reasons:begin -->\n").nth(1).unwrap().split("<!-- reasons:end -->").next().unwrap();
     let hint = "replace what is between the marks of docs/explain.md by the output of `forebay reasons`";
-    assert_eq!(table, forebay(&["reasons"]).stdout, "{hint}");
+    assert!(table == forebay(&["reasons"]).stdout, "{hint}");
 }

@@ -58,6 +58,8 @@ mod account_metrics;
 mod config_cli;
 mod drain;
 mod explain_reasons;
+mod explain_requests;
 mod soak;
+mod wordpress_explain;
 mod wordpress_farm;
 mod wordpress_preset;

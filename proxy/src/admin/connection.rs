@@ -22,7 +22,7 @@ const LINGER_BYTES: usize = 64 * 1024;
 /// Reads a request from `stream`, answers it and closes.
 pub(super) async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: &(dyn AdminState + Send + Sync)) {
     let (response, head) = match timeout(HEAD_DEADLINE, request::read(&mut stream)).await {
-        Ok(Ok(request)) => (routes::respond(&request, state), request.method == "HEAD"),
+        Ok(Ok(request)) => (routes::respond(&request, state).await, request.method == "HEAD"),
         Ok(Err(Failure::Status(status))) => (Response::status(status), false),
         Ok(Err(Failure::Gone)) => return,
         Err(_) => (Response::status(StatusCode::REQUEST_TIMEOUT), false),

@@ -4,6 +4,7 @@
 //! with the serving path but the [`AdminState`] it reads, so it answers while the proxy drowns.
 
 mod connection;
+mod explain;
 mod host;
 mod operator;
 mod page;
@@ -15,6 +16,8 @@ mod status;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -22,12 +25,16 @@ use tokio::task::JoinSet;
 pub(crate) use self::operator::Operator;
 pub(crate) use self::status::{ConnectionStatus, ServerStatus, SiteStatus, StatusReport, TierStatus, UpstreamStatus};
 
+use crate::explain::Question;
+
 /// Connections served at a time; more wait in the kernel's backlog.
 const CONNECTIONS: usize = 64;
 /// After `accept` fails (file descriptors used up, most likely), for how long not to try again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the admin listener asks of the running proxy. Called on the admin task: to answer at once, without waiting.
+/// What the admin listener asks of the running proxy. Called on the admin task: all but explanations answer at once,
+/// without waiting.
+#[async_trait]
 pub(crate) trait AdminState {
     /// Why no traffic should be sent here; empty when ready.
     fn ready(&self) -> Vec<String>;
@@ -42,6 +49,15 @@ pub(crate) trait AdminState {
 
     /// What the status page shows.
     fn status(&self) -> StatusReport;
+
+    /// What would become of a request, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the question.
+    async fn explain(&self, question: Question) -> Result<Value, String> {
+        Err(format!("{} cannot be explained here", question.url))
+    }
 
     /// Names the listener may be asked for by, beside addresses, `localhost` and names without a dot.
     fn names(&self) -> Vec<String> {

@@ -8,9 +8,11 @@ use forebay_cache::clock::Clock as _;
 use forebay_config::model::HostPattern;
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{AdminState, ConnectionStatus, ServerStatus, SiteStatus, StatusReport, TierStatus, UpstreamStatus};
+use crate::explain::{Question, explain};
 use crate::runtime::{Runtime, Shared};
 
 /// Gathers what the admin listener shows.
@@ -73,6 +75,7 @@ impl Operator {
     }
 }
 
+#[async_trait]
 impl AdminState for Operator {
     fn ready(&self) -> Vec<String> {
         if *self.draining.borrow() { vec!["draining".to_owned()] } else { Vec::new() }
@@ -86,6 +89,11 @@ impl AdminState for Operator {
     fn metrics(&self) -> String {
         self.refresh();
         self.shared.lasting.metrics.render()
+    }
+
+    async fn explain(&self, question: Question) -> Result<Value, String> {
+        let finding = explain(&self.shared.runtime(), &question).await?;
+        serde_json::to_value(finding).map_err(|error| error.to_string())
     }
 
     fn status(&self) -> StatusReport {

@@ -5,7 +5,7 @@ use http::header::HOST;
 
 use super::request::Request;
 use super::response::Response;
-use super::{AdminState, host, page};
+use super::{AdminState, explain, host, page};
 use crate::account::metrics::CONTENT_TYPE;
 
 /// The page loads nothing and may be framed by nobody; its style is its own.
@@ -15,9 +15,12 @@ const PAGE_FIELDS: &[&str] = &[
 ];
 
 /// Answers a well-formed request.
-pub(super) fn respond(request: &Request, state: &(dyn AdminState + Send + Sync)) -> Response {
+pub(super) async fn respond(request: &Request, state: &(dyn AdminState + Send + Sync)) -> Response {
     if let Err(status) = check_host(request, state) {
         return Response::status(status);
+    }
+    if request.path == "/explain" && request.method == "GET" {
+        return explain::respond(request, state).await;
     }
     let answer: fn(&Request, &(dyn AdminState + Send + Sync)) -> Response = match request.path.as_str() {
         "/" => |_, state| {

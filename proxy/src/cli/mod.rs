@@ -1,8 +1,10 @@
 //! The command line: one file a verb.
 
+mod ask;
 mod cache;
 mod check;
 mod completions;
+mod explain;
 mod reasons;
 mod run;
 
@@ -50,6 +52,8 @@ enum Verb {
     /// Look at the disk tier of an instance that is not running.
     #[command(subcommand)]
     Cache(cache::Verb),
+    /// Say what becomes of a request, why, and what to change to make it a hit.
+    Explain(explain::Explain),
     /// What the reason codes of Cache-Status and the log mean, and what to change.
     Reasons(reasons::Reasons),
     /// Print what completes the words of this command in a shell: `forebay completions bash`.
@@ -84,6 +88,7 @@ pub(crate) fn main() -> ExitCode {
     match cli.verb {
         Some(Verb::Run(run)) => run::run(run.config.as_deref(), &run.demo),
         Some(Verb::Cache(verb)) => cache::cache(&verb),
+        Some(Verb::Explain(asked)) => explain::explain_url(&asked),
         Some(Verb::Reasons(reasons)) => reasons::reasons(&reasons),
         Some(Verb::Completions(completions)) => completions::completions(&completions),
         Some(Verb::Man(man)) => completions::man(&man),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_config::Config;
+use forebay_config::{Config, Places};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 use tokio::sync::watch;
@@ -38,7 +38,8 @@ pub(super) fn run(path: Option<&Path>, addresses: &demo::Addresses) -> ExitCode 
             tracing::warn!("{warning}");
         }
     }
-    match start(config) {
+    let places = path.map(Places::read).unwrap_or_default();
+    match start(config, places) {
         Ok(started) => {
             announce(&started, demo.as_ref());
             serve(started, path.map(Path::to_owned));
@@ -79,11 +80,11 @@ struct Started {
     admin: Option<std::net::TcpListener>,
 }
 
-fn start(config: Config) -> Result<Started, AssembleError> {
+fn start(config: Config, places: Places) -> Result<Started, AssembleError> {
     raise_descriptor_limit();
     let user = config.server.user.clone();
     let lasting = assemble::lasting(&config)?;
-    let shared = Shared::new(assemble::runtime(config, lasting)?);
+    let shared = Shared::new(assemble::runtime(config, places, lasting)?);
     let listeners = assemble::listeners(&shared)?;
     let admin = assemble::admin(&shared.runtime().config)?;
     if let Some(user) = user {

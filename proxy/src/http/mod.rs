@@ -9,4 +9,4 @@ pub(crate) mod sink;
 pub(crate) use answer::{Answer, Content};
 pub(crate) use refusal::Refusal;
 pub(crate) use request::{BodyReadError, Request, RequestBody};
-pub(crate) use sink::{Length, Sink, SinkError};
+pub(crate) use sink::{Length, Sink, SinkError, Watched};

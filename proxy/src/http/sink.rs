@@ -36,10 +36,23 @@ pub(crate) enum SinkError {
     Long,
 }
 
-/// One of the two.
+/// The client's connection, or somebody who looks on.
 pub(crate) enum Sink<'a> {
     H1(&'a mut H1Writer),
     H2(H2Writer),
+    /// Nobody reads it: the head is kept, the content counted.
+    Watched(&'a mut Watched),
+}
+
+/// An answer that was made to be looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    pub(crate) status: StatusCode,
+    pub(crate) fields: HeaderMap,
+    /// Content bytes.
+    pub(crate) bytes: u64,
+    /// It broke off.
+    pub(crate) cut: bool,
 }
 
 impl Sink<'_> {
@@ -48,6 +61,7 @@ impl Sink<'_> {
         match self {
             Self::H1(writer) => writer.informational(status, fields).await,
             Self::H2(writer) => writer.informational(status, fields),
+            Self::Watched(_) => Ok(()),
         }
     }
 
@@ -62,6 +76,10 @@ impl Sink<'_> {
         match self {
             Self::H1(writer) => writer.head(status, &fields, length, head_only),
             Self::H2(writer) => writer.head(status, fields, length, head_only),
+            Self::Watched(watched) => {
+                (watched.status, watched.fields) = (status, fields);
+                Ok(())
+            }
         }
     }
 
@@ -70,6 +88,10 @@ impl Sink<'_> {
         match self {
             Self::H1(writer) => writer.data(chunk).await,
             Self::H2(writer) => writer.data(chunk).await,
+            Self::Watched(watched) => {
+                watched.bytes += chunk.len() as u64;
+                Ok(())
+            }
         }
     }
 
@@ -77,7 +99,7 @@ impl Sink<'_> {
     pub(crate) async fn flush(&mut self) -> Result<(), SinkError> {
         match self {
             Self::H1(writer) => writer.flush().await,
-            Self::H2(_) => Ok(()),
+            Self::H2(_) | Self::Watched(_) => Ok(()),
         }
     }
 
@@ -86,6 +108,7 @@ impl Sink<'_> {
         match self {
             Self::H1(writer) => writer.finish().await,
             Self::H2(writer) => writer.finish().await,
+            Self::Watched(_) => Ok(()),
         }
     }
 
@@ -94,6 +117,7 @@ impl Sink<'_> {
         match self {
             Self::H1(writer) => writer.abort(),
             Self::H2(writer) => writer.abort(),
+            Self::Watched(watched) => watched.cut = true,
         }
     }
 
@@ -102,6 +126,7 @@ impl Sink<'_> {
         match self {
             Self::H1(writer) => writer.gone().await,
             Self::H2(writer) => writer.gone().await,
+            Self::Watched(_) => std::future::pending().await,
         }
     }
 
@@ -117,6 +142,7 @@ impl Sink<'_> {
         match self {
             Self::H1(writer) => writer.sent(),
             Self::H2(writer) => writer.sent(),
+            Self::Watched(watched) => watched.bytes,
         }
     }
 }

@@ -91,6 +91,11 @@ pub(crate) fn all() -> impl Iterator<Item = Reason> {
     })
 }
 
+/// What is known of a code as a decision of this kind.
+pub(crate) fn find(kind: Kind, code: &str) -> Option<Reason> {
+    all().find(|reason| reason.kind == kind && reason.code == code)
+}
+
 /// The table as it stands in the documents.
 pub(crate) fn markdown() -> String {
     let mut text = String::new();

@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, COOKIE, UPGRADE};
 use super::admit::Form;
 use super::normalize::{self, Target};
 use crate::http::Request;
-use crate::site::{Route, Rules, Site};
+use crate::site::{ParamRule, Route, Rules, Site};
 
 /// What a request does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,13 +92,14 @@ fn objection(request: &Request, target: &Target, rules: &Rules) -> Option<(Forwa
     if has_cookie(request, &rules.bypass_cookies) {
         return bypass("bypass-cookie");
     }
-    if target.query.as_deref().is_some_and(|query| has_param(query, rules)) {
+    if target.query.as_deref().is_some_and(|query| has_param(query, &rules.bypass_params)) {
         return bypass("bypass-param");
     }
     None
 }
 
-fn has_cookie(request: &Request, names: &ParamMatcher) -> bool {
+/// Whether a request carries a cookie of one of `names`.
+pub(crate) fn has_cookie(request: &Request, names: &ParamMatcher) -> bool {
     if names.is_empty() {
         return false;
     }
@@ -114,15 +115,16 @@ pub(crate) fn names_cookie(line: &[u8], names: &ParamMatcher) -> bool {
         })
 }
 
-fn has_param(query: &str, rules: &Rules) -> bool {
-    if rules.bypass_params.is_empty() {
+/// Whether a query holds a parameter of one of `rules`.
+pub(crate) fn has_param(query: &str, rules: &[ParamRule]) -> bool {
+    if rules.is_empty() {
         return false;
     }
     // Both separators are looked at: what an origin could take for the parameter must not slip by.
     query.split(['&', ';']).any(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = decoded(name);
-        rules.bypass_params.iter().any(|rule| {
+        rules.iter().any(|rule| {
             rule.name.as_bytes() == name.as_slice()
                 && rule.value.as_ref().is_none_or(|wanted| wanted.as_bytes() == decoded(value).as_slice())
         })

@@ -31,24 +31,32 @@ pub(crate) async fn lookup(
     directives: &RequestDirectives,
     forwarded: impl Fn() -> HeaderMap + Sync,
 ) -> Lookup {
+    let (lookup, tier) = look(context, key, directives, forwarded).await;
+    count(context, tier);
+    lookup
+}
+
+/// [`lookup`], uncounted, and the tier that had what was found.
+pub(crate) async fn look(
+    context: &Context,
+    key: &CacheKey,
+    directives: &RequestDirectives,
+    forwarded: impl Fn() -> HeaderMap + Sync,
+) -> (Lookup, Option<Tier>) {
     let fields = OnceLock::new();
     let forwarded = || fields.get_or_init(&forwarded);
     let found = context.lasting().store.get(key, |variants| select(variants, forwarded).is_some()).await;
     let Some(Found { variants, tier }) = found else {
-        count(context, None);
-        return Lookup::Ask { reason: ForwardReason::UriMiss, selected: None, candidates: Vec::new() };
+        return (Lookup::Ask { reason: ForwardReason::UriMiss, selected: None, candidates: Vec::new() }, None);
     };
     let Some(variant) = select(&variants, forwarded).cloned() else {
-        count(context, None);
         let candidates = variants.iter().cloned().collect();
-        return Lookup::Ask { reason: ForwardReason::VaryMiss, selected: None, candidates };
+        return (Lookup::Ask { reason: ForwardReason::VaryMiss, selected: None, candidates }, None);
     };
     if context.lasting().groups.is_invalidated(key, &variant.response) {
-        count(context, None);
-        return Lookup::Ask { reason: ForwardReason::UriMiss, selected: None, candidates: Vec::new() };
+        return (Lookup::Ask { reason: ForwardReason::UriMiss, selected: None, candidates: Vec::new() }, None);
     }
-    count(context, Some(tier));
-    match reuse(&variant.response, directives, context.now) {
+    let lookup = match reuse(&variant.response, directives, context.now) {
         Reuse::Fresh => Lookup::Usable(variant),
         Reuse::StaleWhileRevalidate => Lookup::Stale(variant, StaleReason::Revalidate),
         Reuse::StaleAllowed => Lookup::Stale(variant, StaleReason::Request),
@@ -56,7 +64,8 @@ pub(crate) async fn lookup(
             let candidates = vec![variant.clone()];
             Lookup::Ask { reason, selected: Some(variant), candidates }
         }
-    }
+    };
+    (lookup, Some(tier))
 }
 
 /// A fresh response of `key` that says it is meant for those who authenticate, too.
@@ -68,8 +77,13 @@ pub(crate) async fn shared(
 ) -> Option<Variant> {
     let directives = RequestDirectives::parse(&context.request.fields);
     let Lookup::Usable(variant) = lookup(context, key, &directives, forwarded).await else { return None };
+    is_for_authorized(&variant, route).then_some(variant)
+}
+
+/// Whether a stored response says that it is meant for those who authenticate, too.
+pub(crate) fn is_for_authorized(variant: &Variant, route: &Route) -> bool {
     let said = ResponseDirectives::effective(variant.response.fields(), &route.rules.policy.targets);
-    is_shared_despite_authorization(&said).then_some(variant)
+    is_shared_despite_authorization(&said)
 }
 
 /// Most responses do not vary: then the forwarded fields need not be made.
