@@ -70,7 +70,7 @@ if [ -d /run/systemd/system ]; then
             mariadb-server) systemctl disable --quiet mariadb || true ;;
             nginx) systemctl disable --quiet nginx || true ;;
             varnish) systemctl disable --quiet varnish varnishncsa || true ;;
-            haproxy | squid | trafficserver) systemctl disable --quiet "$package" || true ;;
+            haproxy | squid | trafficserver | redis-server) systemctl disable --quiet "$package" || true ;;
         esac
     done
 fi
@@ -130,6 +130,9 @@ for purpose in "${purposes[@]}"; do
             need_package libapache2-mod-php
             need_package php-mysql
             need_package mariadb-server
+            need_package squid
+            need_package redis-server
+            need_package iproute2
             tools+=("cargo-nextest $NEXTEST_VERSION" "cargo-deny $DENY_VERSION")
             ;;
         conformance)

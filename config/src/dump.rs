@@ -3,8 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::model::{CacheRules, Config, Limits, Listen, LogTarget, RefreshPattern, Route, Site, Upstream};
-use crate::read::{BALANCE, FORMATS, PRESETS, PROXY_PROTOCOL, SET_COOKIE};
+use crate::model::{
+    CacheRules, Config, Icp, IcpPeer, Limits, Listen, LogTarget, RefreshPattern, Route, Site, Upstream,
+};
+use crate::read::{BALANCE, FORMATS, PARENT_BALANCE, PRESETS, PROXY_PROTOCOL, SET_COOKIE};
 use crate::values::coding::CODINGS;
 use crate::values::{choice, duration, host_pattern, size};
 
@@ -52,6 +54,9 @@ impl Config {
             out.string("path", &disk.path.to_string_lossy());
             out.size("size", disk.size);
             out.size("max_object", disk.max_object);
+        }
+        if let Some(icp) = &self.icp {
+            write_icp(icp, &mut out);
         }
         for upstream in &self.upstreams {
             write_upstream(upstream, &mut out);
@@ -127,6 +132,34 @@ fn write_limits(limits: &Limits, out: &mut Text) {
     out.word("h2_streams", limits.h2_streams);
 }
 
+fn write_icp(icp: &Icp, out: &mut Text) {
+    out.header("[icp]");
+    out.string("address", &icp.address.to_string());
+    out.duration("timeout", icp.timeout);
+    out.word("dead_after", icp.dead_after);
+    out.duration("probe", icp.probe);
+    out.list("allow", icp.allow.iter().map(ToString::to_string));
+    out.word("rate", icp.rate);
+    out.string("balance", choice::word(icp.balance, &PARENT_BALANCE));
+    for sibling in &icp.siblings {
+        out.header("[[icp.sibling]]");
+        write_peer(sibling, out);
+    }
+    for parent in &icp.parents {
+        out.header("[[icp.parent]]");
+        write_peer(parent, out);
+        out.word("weight", parent.weight);
+    }
+}
+
+fn write_peer(peer: &IcpPeer, out: &mut Text) {
+    if let Some(icp) = peer.icp {
+        out.string("icp", &icp.to_string());
+    }
+    out.string("http", &peer.http);
+    out.word("proxy_only", peer.proxy_only);
+}
+
 fn write_upstream(upstream: &Upstream, out: &mut Text) {
     out.header("[[upstream]]");
     out.string("name", &upstream.name);
@@ -137,6 +170,9 @@ fn write_upstream(upstream: &Upstream, out: &mut Text) {
         "servers",
         servers.map(|server| format!("{{ address = {}, weight = {} }}", quote(&server.address), server.weight)),
     );
+    if let Some(source) = upstream.source {
+        out.string("source", &source.to_string());
+    }
     out.duration("connect_timeout", upstream.connect_timeout);
     out.duration("read_timeout", upstream.read_timeout);
     out.duration("write_timeout", upstream.write_timeout);

@@ -3,7 +3,7 @@
 //! Values of these types have passed every check that needs no socket: names resolve to each other, regular
 //! expressions compile, sizes and durations are within their ranges.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub struct Config {
     pub memory: MemoryTier,
     /// `[cache.disk]`: the disk tier. `None` without that table: stored responses are kept in memory alone.
     pub disk: Option<DiskTier>,
+    /// `[icp]`: sibling caches and parents. `None` without that table: nobody is asked, and no UDP port is open.
+    pub icp: Option<Icp>,
     /// `[[upstream]]`: pools of AP servers.
     pub upstreams: Vec<Upstream>,
     /// `[[site]]`: what is served, in the order of the file. Never empty.
@@ -167,6 +169,53 @@ pub struct DiskTier {
     pub max_object: u64,
 }
 
+/// `[icp]`: the Internet Cache Protocol, version 2 (RFC 2186).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Icp {
+    /// UDP address to be asked at, and to ask from. Port 0 lets the kernel choose.
+    pub address: SocketAddr,
+    /// Longest wait for the answers to one question. Default 2 s; range 10 ms to 60 s.
+    pub timeout: Duration,
+    /// Unanswered questions in a row after which a peer is not waited for. Default 1; range 1 to 1000.
+    pub dead_after: u32,
+    /// How often a peer that does not answer is asked whether it is back. Default 1 s; range 100 ms to 1 h.
+    pub probe: Duration,
+    /// Who is answered beside the peers below. Default: nobody.
+    pub allow: Vec<IpNet>,
+    /// Packets a second that are answered to one peer, and to all others of `allow` together. Default 10,000.
+    pub rate: u32,
+    /// Which parent takes a miss. Default round robin.
+    pub balance: ParentBalance,
+    /// `[[icp.sibling]]`: asked for what they have, never to fetch.
+    pub siblings: Vec<IcpPeer>,
+    /// `[[icp.parent]]`: fetch what no sibling has.
+    pub parents: Vec<IcpPeer>,
+}
+
+/// `[[icp.sibling]]`, `[[icp.parent]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IcpPeer {
+    /// Where it is asked. `None`: a parent that is not asked, only used.
+    pub icp: Option<SocketAddr>,
+    /// Where it is fetched from, as written.
+    pub http: String,
+    /// What that resolved to.
+    pub address: SocketAddr,
+    /// Whether what comes from it is handed on without being stored here too. Default false.
+    pub proxy_only: bool,
+    /// Share of a parent in the misses. Default 1; range 1 to 1000.
+    pub weight: u32,
+}
+
+/// What `icp.balance` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParentBalance {
+    /// By turns.
+    RoundRobin,
+    /// By the hash of the URI and each parent (rendezvous, CARP): one parent a URI.
+    HashUri,
+}
+
 /// `[[upstream]]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -178,6 +227,8 @@ pub struct Upstream {
     pub keepalive: bool,
     /// Never empty.
     pub servers: Vec<UpstreamServer>,
+    /// Local address that connections come from. Default: the kernel's choice.
+    pub source: Option<IpAddr>,
     /// Default 5 s.
     pub connect_timeout: Duration,
     /// Longest pause while a response arrives, and to its first byte. Default 60 s.

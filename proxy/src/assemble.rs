@@ -25,6 +25,7 @@ use crate::compress::once::Encodings;
 use crate::listen::accept::{Listener, Settings};
 use crate::listen::{socket, tls};
 use crate::runtime::{Lasting, Runtime, Shared};
+use crate::siblings::Siblings;
 use crate::site::Site;
 use crate::stages::offload::Root;
 use crate::stages::route::Routes;
@@ -84,6 +85,7 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         .max_capacity(NOT_SHARED_KEYS)
         .time_to_live(NOT_SHARED_FOR)
         .build_with_hasher(RandomState::new());
+    let siblings = siblings(config, &metrics)?;
     let identity = RandomState::new().hash_one(std::process::id());
     Ok(Arc::new(Lasting {
         clock: SystemClock,
@@ -97,6 +99,7 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         spool: Arc::new(SpoolSpace::new(&spool, SPOOL_BUDGET)),
         connector: Connector::new(Some(ConnectorOptions::new(IDLE_UPSTREAM_CONNECTIONS))),
         account,
+        siblings,
         metrics,
         pseudonym: format!("forebay-{identity:016x}"),
     }))
@@ -111,6 +114,18 @@ fn disk(config: &Config) -> Result<Option<DiskStore>, AssembleError> {
     let Some(tier) = &config.disk else { return Ok(None) };
     let opened = DiskStore::open(disk_config(tier, config.memory.max_object));
     opened.map(Some).map_err(|error| at(&tier.path, error))
+}
+
+/// Binds the ICP socket, where there is to be one.
+///
+/// # Errors
+///
+/// As the kernel says.
+fn siblings(config: &Config, metrics: &Metrics) -> Result<Option<Arc<Siblings>>, AssembleError> {
+    let Some(icp) = &config.icp else { return Ok(None) };
+    let bound = Siblings::bind(icp, metrics, |peer| Pool::of_peer(peer, icp, metrics));
+    let failed = |error| AssembleError::Listen { address: icp.address, error };
+    bound.map(|siblings| Some(Arc::new(siblings))).map_err(failed)
 }
 
 /// What the disk tier is told. `FOREBAY_TAKEOVER=1` is set by whoever starts this process while its predecessor still

@@ -21,6 +21,7 @@ mod reload;
 mod runtime;
 mod service;
 mod shutdown;
+mod siblings;
 mod site;
 mod stages;
 mod upstream;

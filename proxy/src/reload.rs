@@ -34,6 +34,7 @@ fn replace(shared: &Arc<Shared>, path: &Path) -> bool {
         ("[admin]", config.admin != present.config.admin),
         ("[log]", config.log != present.config.log),
         ("[cache.memory]", config.memory != present.config.memory),
+        ("[icp]", config.icp != present.config.icp),
         ("[cache.disk]", config.disk != present.config.disk),
         ("limits.connections", config.limits.connections != present.config.limits.connections),
         ("server.threads", config.server.threads != present.config.server.threads),

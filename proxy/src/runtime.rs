@@ -20,6 +20,7 @@ use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
 use crate::fetch::FetchError;
 use crate::listen::tls::Certificates;
+use crate::siblings::Siblings;
 use crate::site::Site;
 use crate::stages::route::Routes;
 use crate::upstream::Pool;
@@ -51,6 +52,8 @@ pub(crate) struct Lasting {
     pub(crate) spool: Arc<SpoolSpace>,
     pub(crate) connector: Connector,
     pub(crate) account: Account,
+    /// Other caches that are asked before the AP servers.
+    pub(crate) siblings: Option<Arc<Siblings>>,
     pub(crate) metrics: Arc<Metrics>,
     /// Names this instance in `Via`, so that a request that comes back is known.
     pub(crate) pseudonym: String,

@@ -168,7 +168,10 @@ pub(crate) async fn decide(context: &mut Context) -> Result<Decision, Refusal> {
     if form == Form::Asterisk {
         return Ok(Decision::Answered(Answer::empty(StatusCode::NO_CONTENT, HeaderMap::new())));
     }
-    let client = client::find(&context.connection, &context.request.fields, &runtime.config.server);
+    let mut client = client::find(&context.connection, &context.request.fields, &runtime.config.server);
+    if runtime.lasting.siblings.as_ref().is_some_and(|siblings| siblings.is_peer(context.connection.client.ip())) {
+        client.believe_scheme(&context.request.fields);
+    }
     context.client = client.address;
     let target = normalize(&form, client.scheme)?;
     refuse_loop(context)?;
@@ -202,6 +205,9 @@ async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Fa
             }
             let place = place(&visit, key, path_query);
             pass(context, visit, ForwardReason::Bypass, "authorization", place, sink).await
+        }
+        Plan::Post { .. } | Plan::Pass(..) if RequestDirectives::parse(&context.request.fields).only_if_cached => {
+            Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into())
         }
         Plan::Post { key, path_query } => {
             let place = place(&visit, key, path_query);

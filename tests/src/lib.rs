@@ -24,11 +24,13 @@ pub mod client_h1;
 pub mod client_h2;
 pub mod client_h2_raw;
 pub mod mariadb;
+pub mod nodes;
 pub mod origin;
 pub mod origin_connection;
 pub mod patience;
 pub mod proxy;
 pub mod proxy_config;
+pub mod squid;
 pub mod wordpress;
 
 pub use answer::{Answer, ReadError};

@@ -47,6 +47,8 @@ mod conformance_sharing;
 
 mod compress;
 
+mod siblings_squid;
+
 mod disk_crash;
 mod disk_tier;
 

@@ -6,6 +6,7 @@
 mod admin;
 mod cache_rules;
 mod disk;
+mod icp;
 mod limits;
 mod listen;
 mod log;
@@ -24,6 +25,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub(crate) use cache_rules::SET_COOKIE;
+pub(crate) use icp::PARENT_BALANCE;
 pub(crate) use listen::PROXY_PROTOCOL;
 pub(crate) use log::FORMATS;
 pub(crate) use site::PRESETS;
@@ -47,12 +49,12 @@ pub(crate) fn config(reading: &Reading<'_>, root: Spanned<DeTable<'_>>) -> Confi
     let log = log::read(table.take("log").and_then(|item| item.table("[log]")), reading);
     let limits = limits::read(table.take("limits").and_then(|item| item.table("[limits]")), reading);
     let (memory, disk) = cache(&mut table, reading);
+    let icp = table.take("icp").and_then(|item| item.table("[icp]")).map(icp::read);
     let pools = upstream::read(&mut table);
     let sites = site::read(&mut table, &pools, listeners.tls.as_ref());
-    table.unsupported("icp", "[icp]", "remove the table; siblings are not asked before the origin yet");
     table.unsupported("tcp", "[[tcp]]", "remove the table; this version forwards HTTP alone");
     table.finish();
-    Config { server, listen: listeners.list, admin, log, limits, memory, disk, upstreams: pools.list, sites }
+    Config { server, listen: listeners.list, admin, log, limits, memory, disk, icp, upstreams: pools.list, sites }
 }
 
 /// `[cache]`, the parent of the tiers.

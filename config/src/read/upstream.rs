@@ -1,6 +1,6 @@
 //! `[[upstream]]`
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -75,6 +75,7 @@ fn one(mut table: Table<'_, '_>, pools: &mut Pools) {
         .map_or(Balance::RoundRobin, |found| found.value);
     let keepalive = table.take("keepalive").and_then(|item| item.boolean()).unwrap_or(false);
     let servers = servers(&mut table, reading);
+    let source = table.take("source").and_then(|item| item.parsed("192.168.0.150", source)).map(|found| found.value);
     let mut timeout = |word, most, default| {
         let range = *TIMEOUT.start()..=most;
         table.take(word).and_then(|item| item.duration(range)).unwrap_or_else(|| Duration::from_secs(default))
@@ -87,7 +88,22 @@ fn one(mut table: Table<'_, '_>, pools: &mut Pools) {
     table.finish();
     let text = name.as_ref().map(|name| name.value.clone()).unwrap_or_default();
     pools.names.push(name);
-    pools.list.push(Upstream { name: text, balance, keepalive, servers, connect_timeout, read_timeout, write_timeout });
+    pools.list.push(Upstream {
+        name: text,
+        balance,
+        keepalive,
+        servers,
+        source,
+        connect_timeout,
+        read_timeout,
+        write_timeout,
+    });
+}
+
+/// A numeric address without port.
+fn source(text: &str) -> Result<IpAddr, Wrong> {
+    let hint = "write a numeric address of this machine, without port: \"192.168.0.150\"";
+    text.parse().map_err(|_| Wrong::new(format!("{} is not an address", quoted(text)), hint))
 }
 
 fn parse_balance(text: &str) -> Result<Balance, Wrong> {
@@ -144,7 +160,7 @@ fn with_text(text: &str) -> Result<(String, String, u16), Wrong> {
     address::host_port(text).map(|(host, port)| (text.to_owned(), host, port))
 }
 
-fn resolve(reading: &Reading<'_>, host: &str, port: u16, span: &Range<usize>) -> Option<Vec<SocketAddr>> {
+pub(super) fn resolve(reading: &Reading<'_>, host: &str, port: u16, span: &Range<usize>) -> Option<Vec<SocketAddr>> {
     let reason = match (reading.resolve)(host, port) {
         Ok(found) if !found.is_empty() => {
             let mut addresses: Vec<SocketAddr> = Vec::new();

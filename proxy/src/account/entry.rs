@@ -77,6 +77,8 @@ impl Entry {
 pub(crate) struct UpstreamExchange {
     /// The server.
     pub(crate) address: SocketAddr,
+    /// What it is to us, in Squid's words: `HIER_DIRECT` is an AP server, `SIBLING_HIT` a sibling that had it.
+    pub(crate) hierarchy: &'static str,
     /// Its status; `None` when it did not answer.
     pub(crate) status: Option<u16>,
     /// Until the connection stood.

@@ -30,6 +30,7 @@ pub(super) fn full_entry(site: &Arc<SiteMetrics>) -> Entry {
         forward_reason: Some("uri-miss"),
         detail: Some("stored"),
         upstream: Some(UpstreamExchange {
+            hierarchy: "HIER_DIRECT",
             address: SocketAddr::from(([192, 168, 0, 100], 80)),
             status: Some(200),
             connect: Some(Duration::from_micros(400)),

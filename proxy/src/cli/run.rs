@@ -19,6 +19,7 @@ use crate::listen::accept::Listener;
 use crate::listen::edge::Edge;
 use crate::runtime::Shared;
 use crate::shutdown::Signals;
+use crate::siblings::IcpService;
 
 /// How long the log may take to write what it still holds.
 const LOG_FLUSH: Duration = Duration::from_secs(5);
@@ -111,6 +112,9 @@ fn announce(started: &Started, demo: Option<&Demo>) {
             eprintln!("listening on {scheme}://{address}");
         }
     }
+    if let Some(address) = started.shared.lasting.siblings.as_ref().and_then(|siblings| siblings.address().ok()) {
+        eprintln!("listening on icp://{address}");
+    }
     if let Some(address) = started.admin.as_ref().and_then(|admin| admin.local_addr().ok()) {
         eprintln!("admin on http://{address}");
     }
@@ -133,6 +137,10 @@ fn serve(started: Started, config: Option<PathBuf>) {
     let conf = ServerConf { threads: 1, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
+    if let Some(siblings) = &shared.lasting.siblings {
+        let (shared, siblings) = (Arc::clone(&shared), Arc::clone(siblings));
+        server.add_service(IcpService { shared, siblings, draining: draining.clone() });
+    }
     server.add_service(Edge { shared: Arc::clone(&shared), listeners, threads, drain: draining });
     if let Some(listener) = admin {
         server.add_service(operator.service(listener));

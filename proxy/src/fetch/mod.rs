@@ -6,6 +6,7 @@ mod freshen;
 mod keep;
 pub(crate) mod outbound;
 mod partial;
+mod peer;
 mod receive;
 mod run;
 mod stream;

@@ -65,8 +65,13 @@ async fn read_head(
     report: &mut UpstreamReport,
 ) -> Result<Head, FetchError> {
     let connected = exchange.started.elapsed();
-    let told =
-        UpstreamExchange { address: exchange.server.address, status: None, connect: Some(connected), first_byte: None };
+    let told = UpstreamExchange {
+        address: exchange.server.address,
+        hierarchy: "HIER_DIRECT",
+        status: None,
+        connect: Some(connected),
+        first_byte: None,
+    };
     *report = Some(told);
     let mut interims = 0;
     loop {

@@ -22,6 +22,7 @@ use super::forward::Outbound;
 use super::freshen::{freshen, invalidate, learn_from_head, responses};
 use super::keep;
 use super::partial::{Completion, Keeping};
+use super::peer;
 use super::receive::begin;
 use super::stream::{Frame, content_length, fill, hand_over};
 use crate::account::entry::UpstreamExchange;
@@ -113,8 +114,7 @@ pub(crate) async fn run(mut job: Job, answer: Answer) {
 pub(super) type Failed = (FetchError, Option<Answer>);
 
 async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Result<(), Failed> {
-    let Job { lasting, pool, .. } = &*job;
-    let (lasting, pool) = (Arc::clone(lasting), Arc::clone(pool));
+    let lasting = Arc::clone(&job.lasting);
     let mut outbound = std::mem::take(&mut job.outbound);
     let mut candidates = job.store.as_ref().map(|plan| plan.candidates.clone()).unwrap_or_default();
     let preconditions = Preconditions::for_stored(&responses(&candidates));
@@ -125,15 +125,22 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         completion.ask(&mut outbound.fields);
     }
     let mut answer = answer;
+    let mut brought = peer::bring(&lasting, job.store.as_ref(), &outbound, candidates.is_empty(), report).await;
     loop {
-        let sent = Sent {
+        let mut pool = Arc::clone(&job.pool);
+        let mut unkept = None;
+        let mut sent = Sent {
             method: outbound.method.clone(),
             path_query: outbound.path_query.clone(),
             fields: outbound.fields.clone(),
             has_content: !outbound.body.is_empty(),
             at: lasting.clock.now(),
         };
-        let begun = {
+        let begun = if let Some(brought) = brought.take() {
+            (pool, sent.at) = (brought.pool, brought.at);
+            unkept = brought.proxy_only.then_some("proxy-only");
+            Ok((brought.exchange, brought.head))
+        } else {
             let begun = begin(&lasting, &pool, job.interim.as_ref(), outbound, report);
             match &job.store {
                 Some(plan) if !plan.of_one => begun.await,
@@ -219,7 +226,10 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         let verdict = match storability(&exchanged, &plan.route.rules.policy) {
             Storability::No(reason) => Err(reason.as_str()),
             Storability::Yes => {
-                plan.unkept = keep::refused(&lasting, plan).await;
+                plan.unkept = match unkept {
+                    Some(reason) => Some(reason),
+                    None => keep::refused(&lasting, plan).await,
+                };
                 match keep::place(&lasting, plan, length).await {
                     Ok(file) => Ok((StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy), file)),
                     Err(reason) => Err(reason),

@@ -63,5 +63,10 @@ pub(super) const NOT_STORED: &[Row] = &[
     ("partial-content", "A part of a representation that could not be kept as such.", ""),
     ("answers-request", "Its status speaks of the conditions or the range of this request (412, 416, 417).", ""),
     ("status-not-understood", "It says `must-understand`, and its status is not one this cache understands.", ""),
+    (
+        "proxy-only",
+        "It came from a sibling or parent that is `proxy_only`.",
+        "Remove `proxy_only` to store it here too.",
+    ),
     ("incomplete", "Its content broke off.", "Look at the error log of the AP server."),
 ];

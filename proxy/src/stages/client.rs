@@ -38,12 +38,20 @@ pub(crate) fn find(connection: &Connection, fields: &HeaderMap, server: &Server)
             break;
         }
     }
-    client.scheme = match fields.get(X_FORWARDED_PROTO).map(|value| value.as_bytes()) {
-        Some(b"https") => "https",
-        Some(b"http") => "http",
-        _ => client.scheme,
-    };
+    client.believe_scheme(fields);
     client
+}
+
+impl Client {
+    /// Takes the scheme from `X-Forwarded-Proto`: a trusted proxy's word, or that of a sibling, which asks over plain HTTP
+    /// for what its clients ask for by TLS.
+    pub(crate) fn believe_scheme(&mut self, fields: &HeaderMap) {
+        self.scheme = match fields.get(X_FORWARDED_PROTO).map(|value| value.as_bytes()) {
+            Some(b"https") => "https",
+            Some(b"http") => "http",
+            _ => self.scheme,
+        };
+    }
 }
 
 /// An address, with or without port, as proxies write it.

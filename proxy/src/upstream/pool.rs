@@ -1,12 +1,13 @@
 //! A pool of AP servers as requests see it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use forebay_cache::clock::Timestamp;
 use forebay_config::model;
+use pingora_core::connectors::l4::BindTo;
 use pingora_core::upstreams::peer::HttpPeer;
 
 use super::balance::SmoothRoundRobin;
@@ -14,6 +15,9 @@ use crate::account::metrics::{Metrics, UpstreamMetrics};
 
 /// How long a server that refused a connection is asked last (nginx: `max_fails=1 fail_timeout=10s`).
 const AVOIDED: Duration = Duration::from_secs(10);
+
+/// Longest pause of another cache while it sends, or is sent to.
+const PEER_SILENCE: Duration = Duration::from_secs(60);
 
 /// An `[[upstream]]` of the config, ready to be chosen from.
 #[derive(Debug)]
@@ -36,6 +40,12 @@ pub(crate) struct Server {
     pub(crate) metrics: Arc<UpstreamMetrics>,
     /// Milliseconds since the epoch until which other servers are preferred.
     avoided_until: AtomicI64,
+}
+
+fn bind_to(source: IpAddr) -> BindTo {
+    let mut bind_to = BindTo::default();
+    bind_to.addr = Some(SocketAddr::new(source, 0));
+    bind_to
 }
 
 impl Server {
@@ -71,6 +81,9 @@ impl Pool {
                 peer.options.total_connection_timeout = Some(upstream.connect_timeout);
                 peer.options.read_timeout = Some(upstream.read_timeout);
                 peer.options.write_timeout = Some(upstream.write_timeout);
+                // An address of the other family cannot be connected from.
+                let source = upstream.source.filter(|source| source.is_ipv4() == address.is_ipv4());
+                peer.options.bind_to = source.map(bind_to);
                 let label = Arc::from(server.address.as_str());
                 let metrics = metrics.upstream(&upstream.name, &server.address)?;
                 let avoided_until = AtomicI64::new(0);
@@ -87,6 +100,27 @@ impl Pool {
         }
         let name = Arc::from(upstream.name.as_str());
         Ok(Self { name, keepalive: upstream.keepalive, servers, balance: SmoothRoundRobin::new(weights) })
+    }
+
+    /// A pool of one: another cache. It is asked from the address that it knows us by.
+    ///
+    /// # Errors
+    ///
+    /// When its metrics cannot be registered.
+    pub(crate) fn of_peer(peer: &model::IcpPeer, icp: &model::Icp, metrics: &Metrics) -> prometheus::Result<Self> {
+        let server =
+            model::UpstreamServer { address: peer.http.clone(), resolved: vec![peer.address], weight: peer.weight };
+        let upstream = model::Upstream {
+            name: "icp".to_owned(),
+            balance: model::Balance::RoundRobin,
+            keepalive: true,
+            servers: vec![server],
+            source: Some(icp.address.ip()).filter(|address| !address.is_unspecified()),
+            connect_timeout: icp.timeout,
+            read_timeout: PEER_SILENCE,
+            write_timeout: PEER_SILENCE,
+        };
+        Self::new(&upstream, metrics)
     }
 
     /// Servers to try for one request, each once: the balance's choice and those after it, those that refused a

@@ -51,6 +51,8 @@ pub(super) fn json(entry: &Entry, out: &mut Vec<u8>) {
 fn upstream(out: &mut Vec<u8>, exchange: &UpstreamExchange) {
     out.extend_from_slice(br#","upstream":{"address":""#);
     out.extend_from_slice(exchange.address.to_string().as_bytes());
+    out.extend_from_slice(br#"","hierarchy":""#);
+    out.extend_from_slice(exchange.hierarchy.as_bytes());
     out.push(b'"');
     if let Some(status) = exchange.status {
         out.extend_from_slice(br#","status":"#);

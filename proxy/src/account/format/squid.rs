@@ -27,7 +27,7 @@ pub(super) fn squid(entry: &Entry, out: &mut Vec<u8>) {
     );
     url(entry, out);
     match &entry.upstream {
-        Some(upstream) => drop(write!(out, " - HIER_DIRECT/{} ", upstream.address.ip())),
+        Some(upstream) => drop(write!(out, " - {}/{} ", upstream.hierarchy, upstream.address.ip())),
         None => out.extend_from_slice(b" - HIER_NONE/- "),
     }
     match media_type(entry) {

@@ -5,6 +5,7 @@
 //! lookup and no allocation.
 
 mod device;
+mod icp;
 mod process;
 mod site;
 mod upstream;
@@ -21,6 +22,7 @@ use prometheus::{
 };
 
 pub(crate) use self::device::DeviceMetrics;
+pub(crate) use self::icp::{IcpMetrics, IcpPeerMetrics, Ignored};
 use self::process::Process;
 use self::site::RequestMetrics;
 pub(crate) use self::site::SiteMetrics;
@@ -45,6 +47,8 @@ pub(crate) struct Metrics {
     pub(crate) disk: TierMetrics,
     /// What only the disk tier has.
     pub(crate) device: DeviceMetrics,
+    /// Siblings and parents.
+    pub(crate) icp: Arc<IcpMetrics>,
     /// Fills that run now.
     pub(crate) fills_in_flight: IntGauge,
     /// Requests that joined a fill another request had started.
@@ -122,6 +126,7 @@ impl Metrics {
             memory: tiers.tier("memory")?,
             disk: tiers.tier("disk")?,
             device: DeviceMetrics::new(&make)?,
+            icp: Arc::new(IcpMetrics::new(&make)?),
             fills_in_flight: make.gauge("forebay_fills_in_flight", "Fills that run now.")?,
             coalesced: make.counter(
                 "forebay_coalesced_requests_total",
