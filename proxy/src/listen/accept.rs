@@ -40,19 +40,19 @@ pub(crate) struct Settings {
 }
 
 /// Counts a connection as open until it is dropped.
-struct Open(ListenerMetrics);
+struct Open(Arc<Settings>);
 
 impl Open {
-    fn new(metrics: &ListenerMetrics) -> Self {
-        metrics.accepted.inc();
-        metrics.open.inc();
-        Self(metrics.clone())
+    fn new(settings: Arc<Settings>) -> Self {
+        settings.metrics.accepted.inc();
+        settings.metrics.open.inc();
+        Self(settings)
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.dec();
+        self.0.metrics.open.dec();
     }
 }
 
@@ -114,12 +114,39 @@ fn is_of_the_peer(error: &std::io::Error) -> bool {
 async fn connection(
     shared: Arc<Shared>,
     settings: Arc<Settings>,
-    mut socket: TcpStream,
+    socket: TcpStream,
     peer: SocketAddr,
     permit: OwnedSemaphorePermit,
     drain: watch::Receiver<bool>,
 ) {
-    let _held = (permit, Open::new(&settings.metrics));
+    let open = Open::new(settings);
+    let _held = permit;
+    // Boxed: how a connection begins, and what HTTP/2 needs, is no burden of those that wait between requests.
+    match Box::pin(establish(&shared, &open.0, socket, peer)).await {
+        Some(Established { connection, stream, is_h2: true }) => {
+            Box::pin(h2::serve(&shared, &connection, stream, drain)).await;
+        }
+        Some(Established { connection, stream, is_h2: false }) => {
+            h1::serve(&shared, &connection, stream, BytesMut::new(), drain).await;
+        }
+        None => {}
+    }
+}
+
+/// A connection on which requests may come.
+struct Established {
+    connection: Arc<Connection>,
+    stream: Stream,
+    is_h2: bool,
+}
+
+/// PROXY header and TLS handshake, each under its deadline.
+async fn establish(
+    shared: &Shared,
+    settings: &Settings,
+    mut socket: TcpStream,
+    peer: SocketAddr,
+) -> Option<Established> {
     let metrics = &shared.lasting.metrics;
     // Responses are written whole; waiting for more to send would only add latency.
     let _ = socket.set_nodelay(true);
@@ -128,15 +155,16 @@ async fn connection(
         Ok(Ok(told)) => told,
         Ok(Err(reason)) => {
             metrics.connections_refused.inc();
-            return tracing::debug!(%peer, %reason, "connection refused");
+            tracing::debug!(%peer, %reason, "connection refused");
+            return None;
         }
-        Err(_) => return,
+        Err(_) => return None,
     };
     let client = told.unwrap_or(peer);
     let client = SocketAddr::new(client.ip().to_canonical(), client.port());
     let Some(tls) = &settings.tls else {
         let connection = Arc::new(Connection { client, tls: None });
-        return h1::serve(&shared, &connection, Stream::Plain(socket), BytesMut::new(), drain).await;
+        return Some(Established { connection, stream: Stream::Plain(socket), is_h2: false });
     };
     let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(socket).into_fallible();
     let stream = match timeout(within, handshake).await {
@@ -144,9 +172,13 @@ async fn connection(
         Ok(Err((error, socket))) => {
             metrics.tls_handshake_errors.inc();
             tracing::debug!(%client, %error, "TLS handshake failed");
-            return linger(socket).await;
+            linger(socket).await;
+            return None;
         }
-        Err(_) => return metrics.tls_handshake_errors.inc(),
+        Err(_) => {
+            metrics.tls_handshake_errors.inc();
+            return None;
+        }
     };
     let session = stream.get_ref().1;
     let version = session.protocol_version().unwrap_or(ProtocolVersion::TLSv1_3);
@@ -154,10 +186,5 @@ async fn connection(
     let version = if version == ProtocolVersion::TLSv1_2 { "TLSv1.2" } else { "TLSv1.3" };
     let is_h2 = session.alpn_protocol() == Some(b"h2");
     let connection = Arc::new(Connection { client, tls: Some(version) });
-    let stream = Stream::Tls(Box::new(stream));
-    if is_h2 {
-        h2::serve(&shared, &connection, stream, drain).await;
-    } else {
-        h1::serve(&shared, &connection, stream, BytesMut::new(), drain).await;
-    }
+    Some(Established { connection, stream: Stream::Tls(Box::new(stream)), is_h2 })
 }

@@ -48,17 +48,6 @@ impl Stream {
     }
 }
 
-impl Reader {
-    /// Waits until there is something to be read, so that nobody has to hold a buffer meanwhile. A TLS session does not
-    /// know before it reads: for it the wait is in the reading.
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        match self {
-            Self::Plain(socket) => socket.readable().await,
-            Self::Tls(_) => Ok(()),
-        }
-    }
-}
-
 impl Writer {
     /// The socket, where bytes go to it as they are.
     pub(crate) fn plain(&self) -> Option<&TcpStream> {

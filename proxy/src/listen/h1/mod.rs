@@ -5,6 +5,7 @@ mod body;
 mod chunked;
 mod framing;
 mod gone;
+mod idle;
 mod next;
 mod parse;
 mod writer;
@@ -27,6 +28,7 @@ use crate::service;
 use body::Incoming;
 use framing::Framing;
 use gone::Gone;
+use idle::Idle;
 use next::{Deadline, HEAD_READ, Next};
 use parse::Head;
 
@@ -43,6 +45,9 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
 
 /// Serves a connection until it ends. `early` was read from it already.
+///
+/// Most connections wait most of the time, so what waits is small: whatever a request needs beyond that is boxed, and a
+/// hit needs nothing.
 pub(crate) async fn serve(
     shared: &Arc<Shared>,
     connection: &Arc<Connection>,
@@ -52,31 +57,71 @@ pub(crate) async fn serve(
 ) {
     let (reader, writer) = stream.split();
     let mut incoming = Incoming { reader, buffer: early, complete: true };
-    let limits = shared.runtime().config.limits.clone();
-    let floor = RateFloor { rate: limits.send_rate_floor, grace: limits.send_grace };
+    let (floor, head_timeout) = {
+        let limits = &shared.runtime().config.limits;
+        (RateFloor { rate: limits.send_rate_floor, grace: limits.send_grace }, limits.head_timeout)
+    };
     let mut writer = H1Writer::new(writer, floor, drain.clone());
-    let mut deadline = Deadline::new(limits.head_timeout);
+    let mut deadline = Deadline::new(head_timeout);
     let mut first = true;
     loop {
+        if incoming.buffer.is_empty() {
+            match idle::idle(shared, connection, &mut incoming, &mut writer, &mut first, &mut deadline, &mut drain)
+                .await
+            {
+                Idle::Closed => return,
+                Idle::Over => return Box::pin(close(Some(incoming), writer)).await,
+                Idle::Request => {}
+                Idle::Stuck(hit) => {
+                    let sent = Box::pin(writer.rest_of_hit()).await;
+                    front::account(&shared.runtime(), *hit, sent);
+                    if sent.is_err() || !writer.keeps_alive() {
+                        return Box::pin(close(Some(incoming), writer)).await;
+                    }
+                    first = false;
+                    continue;
+                }
+            }
+        }
+        match Box::pin(busy(shared, connection, incoming, &mut writer, first, &mut deadline, &drain)).await {
+            Busy::Rests(returned) => incoming = returned,
+            Busy::Over(returned) => return Box::pin(close(returned, writer)).await,
+            Busy::Closed => return,
+        }
+        first = false;
+    }
+}
+
+/// How a connection's requests went.
+enum Busy {
+    /// All that came is answered.
+    Rests(Incoming),
+    /// The last response is written; the connection is to be closed.
+    Over(Option<Incoming>),
+    /// It is closed.
+    Closed,
+}
+
+/// Serves the requests of which something is there, one after the other.
+async fn busy(
+    shared: &Arc<Shared>,
+    connection: &Arc<Connection>,
+    mut incoming: Incoming,
+    writer: &mut H1Writer,
+    mut first: bool,
+    deadline: &mut Deadline,
+    drain: &watch::Receiver<bool>,
+) -> Busy {
+    while !incoming.buffer.is_empty() {
         let runtime = shared.runtime();
-        let request = match next::next(
-            &mut incoming,
-            &mut writer,
-            &runtime,
-            connection,
-            first,
-            &mut deadline,
-            &mut drain,
-        )
-        .await
-        {
-            Next::Closed => return,
+        let request = match next::next(&mut incoming, &runtime, connection, first, deadline).await {
+            Next::Closed => return Busy::Closed,
             Next::Hit(hit) => {
                 first = false;
                 let sent = writer.hit(&hit).await;
                 front::account(&runtime, hit, sent);
                 if sent.is_err() || !writer.keeps_alive() {
-                    return close(Some(incoming), writer).await;
+                    return Busy::Over(Some(incoming));
                 }
                 continue;
             }
@@ -88,16 +133,17 @@ pub(crate) async fn serve(
             Ok(framed) => framed,
             Err(refusal) => {
                 writer.begin(Version::HTTP_11, false);
-                Box::pin(service::refuse(&runtime, connection, refusal, Sink::H1(&mut writer))).await;
-                return close(Some(incoming), writer).await;
+                Box::pin(service::refuse(&runtime, connection, refusal, Sink::H1(writer))).await;
+                return Busy::Over(Some(incoming));
             }
         };
         writer.begin(framed.head.version, framed.keep_alive && !*drain.borrow());
-        match exchange(&runtime, connection, framed, incoming, &mut writer).await {
+        match exchange(&runtime, connection, framed, incoming, writer).await {
             Some(returned) if returned.complete && writer.keeps_alive() => incoming = returned,
-            returned => return close(returned, writer).await,
+            returned => return Busy::Over(returned),
         }
     }
+    Busy::Rests(incoming)
 }
 
 /// A head whose content is delimited beyond doubt.

@@ -1,7 +1,11 @@
 //! Responses on an HTTP/1 connection.
 
+use std::cell::Cell;
+use std::future::{Future as _, poll_fn};
 use std::io::IoSlice;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -18,6 +22,11 @@ use crate::listen::stream::Writer;
 
 /// Content up to this size is sent in one piece with what precedes it; larger content is written from where it lies.
 const JOIN: usize = 16 * 1024;
+
+thread_local! {
+    /// The buffer that hits leave through. A connection keeps none while it waits.
+    static SPARE: Cell<BytesMut> = Cell::default();
+}
 
 /// Slowest reader that is served.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +74,8 @@ fn line(out: &mut BytesMut, name: &str, value: &[u8]) {
 pub(crate) struct H1Writer {
     pub(super) stream: Writer,
     out: BytesMut,
+    /// Content of a hit that goes out behind `out`, from where it lies.
+    tail: Bytes,
     framing: Framing,
     floor: RateFloor,
     version: Version,
@@ -81,6 +92,7 @@ impl H1Writer {
         Self {
             stream,
             out: BytesMut::new(),
+            tail: Bytes::new(),
             framing: Framing::Bodiless,
             floor,
             version: Version::HTTP_11,
@@ -195,21 +207,56 @@ impl H1Writer {
         line(&mut self.out, name, value);
     }
 
-    /// A stored response that the front found: one write where it is small.
+    /// A stored response that the front found.
     pub(super) async fn hit(&mut self, hit: &Hit) -> Result<(), SinkError> {
-        self.begin(Version::HTTP_11, true);
-        self.head_sent = true;
-        hit.write_head(&mut self.out, *self.drain.borrow());
-        self.keep_alive = !*self.drain.borrow();
-        let Some(content) = hit.content() else { return self.flush().await };
-        self.sent = content.len() as u64;
-        if content.len() <= JOIN {
-            self.out.extend_from_slice(content);
-            self.flush().await
-        } else {
-            self.write(Some(content.clone())).await?;
-            self.stream.flush().await.map_err(|_| SinkError::Gone)
+        match poll_fn(|cx| Poll::Ready(self.poll_hit(cx, hit))).await {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => self.rest_of_hit().await,
         }
+    }
+
+    /// The same as far as the client takes it at once: one write where it is small. When it is pending,
+    /// [`rest_of_hit`](Self::rest_of_hit) sends what is left.
+    pub(super) fn poll_hit(&mut self, cx: &mut Context<'_>, hit: &Hit) -> Poll<Result<(), SinkError>> {
+        let draining = *self.drain.borrow();
+        self.begin(Version::HTTP_11, !draining);
+        self.head_sent = true;
+        if self.out.capacity() == 0 {
+            self.out = SPARE.take();
+        }
+        hit.write_head(&mut self.out, !self.keep_alive);
+        if let Some(content) = hit.content() {
+            self.sent = content.len() as u64;
+            if content.len() <= JOIN {
+                self.out.extend_from_slice(content);
+            } else {
+                self.tail = content.clone();
+            }
+        }
+        let sent = self.poll_rest(cx);
+        if sent.is_ready() {
+            self.out.clear();
+            SPARE.set(std::mem::take(&mut self.out));
+        }
+        sent
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
+        while !self.out.is_empty() || !self.tail.is_empty() {
+            let written = ready!(pin!(write_some(&mut self.stream, &self.out, &self.tail)).poll(cx));
+            let written = written.ok().filter(|written| *written > 0).ok_or(SinkError::Gone)?;
+            let of_out = written.min(self.out.len());
+            self.out.advance(of_out);
+            self.tail.advance(written - of_out);
+        }
+        pin!(self.stream.flush()).poll(cx).map_err(|_| SinkError::Gone)
+    }
+
+    /// What [`poll_hit`](Self::poll_hit) left, to a client that is held to the rate floor.
+    pub(super) async fn rest_of_hit(&mut self) -> Result<(), SinkError> {
+        let tail = std::mem::take(&mut self.tail);
+        self.write(Some(tail)).await?;
+        self.stream.flush().await.map_err(|_| SinkError::Gone)
     }
 
     pub(crate) async fn data(&mut self, chunk: Bytes) -> Result<(), SinkError> {

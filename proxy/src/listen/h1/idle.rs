@@ -1,0 +1,99 @@
+//! A connection between requests. It holds no buffer: what comes is read into one of the thread's, and a hit is answered
+//! from there.
+
+use std::cell::RefCell;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::watch;
+
+use super::body::Incoming;
+use super::next::{Deadline, HEAD_READ};
+use super::writer::H1Writer;
+use crate::front::{self, Hit};
+use crate::listen::Connection;
+use crate::runtime::Shared;
+
+thread_local! {
+    /// What arrives at a connection that waits, for as long as it takes to look at it.
+    static ARRIVED: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(HEAD_READ));
+}
+
+/// What ended the wait.
+pub(super) enum Idle {
+    /// Something came that the long way has to look at; it is in the connection's buffer now.
+    Request,
+    /// A hit that the client has not taken whole; the rest of it is in the writer.
+    Stuck(Box<Hit>),
+    /// The last response is written; the connection is to be closed.
+    Over,
+    /// The client left, the deadline is over or the process drains.
+    Closed,
+}
+
+/// Waits for a request that is not a hit. `first` says whether none came yet: that one's deadline runs since the
+/// connection was accepted.
+pub(super) async fn idle(
+    shared: &Arc<Shared>,
+    connection: &Arc<Connection>,
+    incoming: &mut Incoming,
+    writer: &mut H1Writer,
+    first: &mut bool,
+    deadline: &mut Deadline,
+    drain: &mut watch::Receiver<bool>,
+) -> Idle {
+    incoming.buffer = BytesMut::new();
+    writer.rest();
+    loop {
+        if !*first {
+            deadline.set(shared.runtime().config.limits.keepalive_timeout);
+        }
+        let ended = tokio::select! {
+            biased;
+            ended = poll_fn(|cx| poll_requests(cx, shared, connection, incoming, writer)) => ended,
+            () = deadline.passed() => Some(Idle::Closed),
+            _ = drain.wait_for(|draining| *draining) => Some(Idle::Closed),
+        };
+        match ended {
+            Some(ended) => return ended,
+            None => *first = false,
+        }
+    }
+}
+
+/// Ready with `None` when all that came were hits, and are answered.
+fn poll_requests(
+    cx: &mut Context<'_>,
+    shared: &Shared,
+    connection: &Connection,
+    incoming: &mut Incoming,
+    writer: &mut H1Writer,
+) -> Poll<Option<Idle>> {
+    ARRIVED.with_borrow_mut(|arrived| {
+        arrived.clear();
+        arrived.reserve(HEAD_READ);
+        if !ready!(pin!(incoming.reader.read_buf(arrived)).poll(cx)).is_ok_and(|read| read > 0) {
+            return Poll::Ready(Some(Idle::Closed));
+        }
+        let runtime = shared.runtime();
+        while !arrived.is_empty() {
+            let Some(hit) = front::find(&runtime, connection, arrived) else {
+                incoming.buffer.extend_from_slice(arrived);
+                return Poll::Ready(Some(Idle::Request));
+            };
+            let Poll::Ready(sent) = writer.poll_hit(cx, &hit) else {
+                incoming.buffer.extend_from_slice(arrived);
+                return Poll::Ready(Some(Idle::Stuck(Box::new(hit))));
+            };
+            front::account(&runtime, hit, sent);
+            if sent.is_err() || !writer.keeps_alive() {
+                return Poll::Ready(Some(Idle::Over));
+            }
+        }
+        Poll::Ready(None)
+    })
+}
