@@ -1,10 +1,10 @@
 //! The accept loop and what a connection goes through before its first request.
 
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use forebay_config::model::Listen;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -40,20 +40,32 @@ pub(crate) struct Settings {
 }
 
 /// Counts a connection as open until it is dropped.
-struct Open(Arc<Settings>);
+struct Open {
+    settings: Arc<Settings>,
+    _permit: OwnedSemaphorePermit,
+}
 
 impl Open {
-    fn new(settings: Arc<Settings>) -> Self {
+    fn new(settings: Arc<Settings>, permit: OwnedSemaphorePermit) -> Self {
         settings.metrics.accepted.inc();
         settings.metrics.open.inc();
-        Self(settings)
+        Self { settings, _permit: permit }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.metrics.open.dec();
+        self.settings.metrics.open.dec();
     }
+}
+
+/// A connection as the kernel gave it.
+struct Accepted {
+    shared: Arc<Shared>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    open: Open,
+    drain: watch::Receiver<bool>,
 }
 
 impl Listener {
@@ -84,8 +96,9 @@ pub(super) async fn run(shared: Arc<Shared>, listener: Listener, mut drain: watc
                     _ = drain.changed() => continue,
                 };
                 let Ok(permit) = permit else { return };
-                let (shared, settings, drain) = (Arc::clone(&shared), Arc::clone(&settings), drain.clone());
-                tokio::spawn(connection(shared, settings, stream, peer, permit, drain));
+                let (shared, drain) = (Arc::clone(&shared), drain.clone());
+                let open = Open::new(Arc::clone(&settings), permit);
+                tokio::spawn(connection(Box::new(Accepted { shared, socket: stream, peer, open, drain })));
             }
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
@@ -111,43 +124,21 @@ fn is_of_the_peer(error: &std::io::Error) -> bool {
 }
 
 /// One connection, from its first byte to its last.
-async fn connection(
-    shared: Arc<Shared>,
-    settings: Arc<Settings>,
-    socket: TcpStream,
-    peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
-    drain: watch::Receiver<bool>,
-) {
-    let open = Open::new(settings);
-    let _held = permit;
-    // Boxed: how a connection begins, and what HTTP/2 needs, is no burden of those that wait between requests.
-    match Box::pin(establish(&shared, &open.0, socket, peer)).await {
-        Some(Established { connection, stream, is_h2: true }) => {
-            Box::pin(h2::serve(&shared, &connection, stream, drain)).await;
-        }
-        Some(Established { connection, stream, is_h2: false }) => {
-            h1::serve(&shared, &connection, stream, BytesMut::new(), drain).await;
-        }
-        None => {}
+async fn connection(accepted: Box<Accepted>) {
+    // Boxed: what a connection begins with is no burden of its later wait between requests.
+    if let Some((_open, session)) = Box::pin(establish(accepted)).await {
+        session.await;
     }
 }
 
-/// A connection on which requests may come.
-struct Established {
-    connection: Arc<Connection>,
-    stream: Stream,
-    is_h2: bool,
-}
+/// A connection's requests and their answers.
+type Session = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// PROXY header and TLS handshake, each under its deadline.
-async fn establish(
-    shared: &Shared,
-    settings: &Settings,
-    mut socket: TcpStream,
-    peer: SocketAddr,
-) -> Option<Established> {
+async fn establish(accepted: Box<Accepted>) -> Option<(Open, Session)> {
+    let Accepted { shared, mut socket, peer, open, drain } = *accepted;
     let metrics = &shared.lasting.metrics;
+    let settings = &open.settings;
     // Responses are written whole; waiting for more to send would only add latency.
     let _ = socket.set_nodelay(true);
     let within = shared.runtime().config.limits.handshake_timeout;
@@ -164,7 +155,7 @@ async fn establish(
     let client = SocketAddr::new(client.ip().to_canonical(), client.port());
     let Some(tls) = &settings.tls else {
         let connection = Arc::new(Connection { client, tls: None });
-        return Some(Established { connection, stream: Stream::Plain(socket), is_h2: false });
+        return Some((open, Box::pin(h1::serve(shared, connection, Stream::Plain(socket), drain))));
     };
     let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(socket).into_fallible();
     let stream = match timeout(within, handshake).await {
@@ -186,5 +177,11 @@ async fn establish(
     let version = if version == ProtocolVersion::TLSv1_2 { "TLSv1.2" } else { "TLSv1.3" };
     let is_h2 = session.alpn_protocol() == Some(b"h2");
     let connection = Arc::new(Connection { client, tls: Some(version) });
-    Some(Established { connection, stream: Stream::Tls(Box::new(stream)), is_h2 })
+    let stream = Stream::Tls(Box::new(stream));
+    let session: Session = if is_h2 {
+        Box::pin(h2::serve(shared, connection, stream, drain))
+    } else {
+        Box::pin(h1::serve(shared, connection, stream, drain))
+    };
+    Some((open, session))
 }

@@ -40,26 +40,26 @@ enum Shape {
 /// Content still to be read. Dropping it hands the connection back.
 #[derive(Debug)]
 pub(crate) struct H1Body {
-    incoming: Option<Incoming>,
+    incoming: Option<Box<Incoming>>,
     shape: Shape,
     received: u64,
     largest: u64,
     pause: Duration,
     /// Rung once, before the first read, when the client waits for `100 Continue`.
     on_first_read: Option<oneshot::Sender<()>>,
-    hand_back: Option<oneshot::Sender<Incoming>>,
+    hand_back: Option<oneshot::Sender<Box<Incoming>>>,
 }
 
 /// What the connection keeps of a body it lent its reading half to.
 pub(super) struct Lent {
-    pub(super) returned: oneshot::Receiver<Incoming>,
+    pub(super) returned: oneshot::Receiver<Box<Incoming>>,
     pub(super) continue_wanted: Option<oneshot::Receiver<()>>,
 }
 
 impl H1Body {
     /// Content of the given framing. `largest` 0: no limit.
     pub(super) fn new(
-        incoming: Incoming,
+        incoming: Box<Incoming>,
         framing: Framing,
         expects_continue: bool,
         largest: u64,

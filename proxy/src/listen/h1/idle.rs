@@ -4,15 +4,14 @@
 use std::cell::RefCell;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::watch;
 
+use super::Session;
 use super::body::Incoming;
-use super::next::{Deadline, HEAD_READ};
+use super::next::HEAD_READ;
 use super::writer::H1Writer;
 use crate::front::{self, Hit};
 use crate::listen::Connection;
@@ -35,23 +34,15 @@ pub(super) enum Idle {
     Closed,
 }
 
-/// Waits for a request that is not a hit. `first` says whether none came yet: that one's deadline runs since the
-/// connection was accepted.
-pub(super) async fn idle(
-    shared: &Arc<Shared>,
-    connection: &Arc<Connection>,
-    incoming: &mut Incoming,
-    writer: &mut H1Writer,
-    first: &mut bool,
-    deadline: &mut Deadline,
-    drain: &mut watch::Receiver<bool>,
-) -> Idle {
+/// Waits for a request that is not a hit. The deadline of the first one runs since the connection was accepted.
+pub(super) async fn idle(session: &mut Session, incoming: &mut Incoming) -> Idle {
     incoming.buffer = BytesMut::new();
-    writer.rest();
+    session.writer.rest();
     loop {
-        if !*first {
-            deadline.set(shared.runtime().config.limits.keepalive_timeout);
+        if !session.is_first {
+            session.deadline.set(session.shared.runtime().config.limits.keepalive_timeout);
         }
+        let Session { shared, connection, writer, deadline, drain, .. } = session;
         let ended = tokio::select! {
             biased;
             ended = poll_fn(|cx| poll_requests(cx, shared, connection, incoming, writer)) => ended,
@@ -60,7 +51,7 @@ pub(super) async fn idle(
         };
         match ended {
             Some(ended) => return ended,
-            None => *first = false,
+            None => session.is_first = false,
         }
     }
 }

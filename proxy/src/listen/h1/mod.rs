@@ -21,8 +21,8 @@ use tokio::time::{Duration, Instant, timeout, timeout_at};
 
 use super::Connection;
 use super::stream::Stream;
-use crate::front;
-use crate::http::{Refusal, Request, RequestBody, Sink};
+use crate::front::{self, Hit};
+use crate::http::{Refusal, Request, RequestBody, Sink, SinkError};
 use crate::runtime::{Runtime, Shared};
 use crate::service;
 use body::Incoming;
@@ -44,106 +44,121 @@ const READ_AHEAD: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// Serves a connection until it ends. `early` was read from it already.
-///
-/// Most connections wait most of the time, so what waits is small: whatever a request needs beyond that is boxed, and a
-/// hit needs nothing.
-pub(crate) async fn serve(
-    shared: &Arc<Shared>,
-    connection: &Arc<Connection>,
+/// A connection's state between requests, but for what is read from it. It and [`Incoming`] are boxed once: a future
+/// keeps room for each place a value is moved through, and most connections wait most of the time.
+struct Session {
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    writer: H1Writer,
+    deadline: Deadline,
+    drain: watch::Receiver<bool>,
+    /// No request came yet.
+    is_first: bool,
+}
+
+/// Serves a connection until it ends.
+pub(crate) fn serve(
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
     stream: Stream,
-    early: BytesMut,
-    mut drain: watch::Receiver<bool>,
-) {
+    drain: watch::Receiver<bool>,
+) -> impl Future<Output = ()> {
     let (reader, writer) = stream.split();
-    let mut incoming = Incoming { reader, buffer: early, complete: true };
     let (floor, head_timeout) = {
         let limits = &shared.runtime().config.limits;
         (RateFloor { rate: limits.send_rate_floor, grace: limits.send_grace }, limits.head_timeout)
     };
-    let mut writer = H1Writer::new(writer, floor, drain.clone());
-    let mut deadline = Deadline::new(head_timeout);
-    let mut first = true;
+    let session = Session {
+        shared,
+        connection,
+        writer: H1Writer::new(writer, floor, drain.clone()),
+        deadline: Deadline::new(head_timeout),
+        drain,
+        is_first: true,
+    };
+    run(Box::new(session), Box::new(Incoming { reader, buffer: BytesMut::new(), complete: true }))
+}
+
+async fn run(mut session: Box<Session>, mut incoming: Box<Incoming>) {
     loop {
         if incoming.buffer.is_empty() {
-            match idle::idle(shared, connection, &mut incoming, &mut writer, &mut first, &mut deadline, &mut drain)
-                .await
-            {
-                Idle::Closed => return,
-                Idle::Over => return Box::pin(close(Some(incoming), writer)).await,
+            match idle::idle(&mut session, &mut incoming).await {
                 Idle::Request => {}
                 Idle::Stuck(hit) => {
-                    let sent = Box::pin(writer.rest_of_hit()).await;
-                    front::account(&shared.runtime(), *hit, sent);
-                    if sent.is_err() || !writer.keeps_alive() {
-                        return Box::pin(close(Some(incoming), writer)).await;
+                    if Box::pin(unstick(&mut session, *hit)).await {
+                        continue;
                     }
-                    first = false;
-                    continue;
+                    return Box::pin(close(session, Some(incoming))).await;
                 }
+                Idle::Over => return Box::pin(close(session, Some(incoming))).await,
+                Idle::Closed => return,
             }
         }
-        match Box::pin(busy(shared, connection, incoming, &mut writer, first, &mut deadline, &drain)).await {
-            Busy::Rests(returned) => incoming = returned,
-            Busy::Over(returned) => return Box::pin(close(returned, writer)).await,
+        match Box::pin(busy(session, incoming)).await {
+            Busy::Rests(rested, returned) => (session, incoming) = (rested, returned),
+            Busy::Over(session, incoming) => return Box::pin(close(session, incoming)).await,
             Busy::Closed => return,
         }
-        first = false;
     }
+}
+
+/// Sends the rest of a hit. False: the connection is to be closed.
+async fn unstick(session: &mut Session, hit: Hit) -> bool {
+    let sent = session.writer.rest_of_hit().await;
+    finish(session, hit, sent)
+}
+
+/// Accounts for a hit. False: the connection is to be closed.
+fn finish(session: &mut Session, hit: Hit, sent: Result<(), SinkError>) -> bool {
+    session.is_first = false;
+    let is_sent = sent.is_ok();
+    front::account(&session.shared.runtime(), hit, sent);
+    is_sent && session.writer.keeps_alive()
 }
 
 /// How a connection's requests went.
 enum Busy {
     /// All that came is answered.
-    Rests(Incoming),
+    Rests(Box<Session>, Box<Incoming>),
     /// The last response is written; the connection is to be closed.
-    Over(Option<Incoming>),
+    Over(Box<Session>, Option<Box<Incoming>>),
     /// It is closed.
     Closed,
 }
 
 /// Serves the requests of which something is there, one after the other.
-async fn busy(
-    shared: &Arc<Shared>,
-    connection: &Arc<Connection>,
-    mut incoming: Incoming,
-    writer: &mut H1Writer,
-    mut first: bool,
-    deadline: &mut Deadline,
-    drain: &watch::Receiver<bool>,
-) -> Busy {
+async fn busy(mut session: Box<Session>, mut incoming: Box<Incoming>) -> Busy {
     while !incoming.buffer.is_empty() {
-        let runtime = shared.runtime();
-        let request = match next::next(&mut incoming, &runtime, connection, first, deadline).await {
+        let runtime = session.shared.runtime();
+        let request = match next::next(&mut session, &mut incoming, &runtime).await {
             Next::Closed => return Busy::Closed,
             Next::Hit(hit) => {
-                first = false;
-                let sent = writer.hit(&hit).await;
-                front::account(&runtime, hit, sent);
-                if sent.is_err() || !writer.keeps_alive() {
-                    return Busy::Over(Some(incoming));
+                let sent = session.writer.hit(&hit).await;
+                if !finish(&mut session, hit, sent) {
+                    return Busy::Over(session, Some(incoming));
                 }
                 continue;
             }
             Next::Refused(refusal) => Err(refusal),
             Next::Head(head) => framed(head),
         };
-        first = false;
+        session.is_first = false;
+        let Session { connection, writer, drain, .. } = &mut *session;
         let framed = match request {
             Ok(framed) => framed,
             Err(refusal) => {
                 writer.begin(Version::HTTP_11, false);
-                Box::pin(service::refuse(&runtime, connection, refusal, Sink::H1(writer))).await;
-                return Busy::Over(Some(incoming));
+                service::refuse(&runtime, connection, refusal, Sink::H1(writer)).await;
+                return Busy::Over(session, Some(incoming));
             }
         };
         writer.begin(framed.head.version, framed.keep_alive && !*drain.borrow());
         match exchange(&runtime, connection, framed, incoming, writer).await {
-            Some(returned) if returned.complete && writer.keeps_alive() => incoming = returned,
-            returned => return Busy::Over(returned),
+            Some(returned) if returned.complete && session.writer.keeps_alive() => incoming = returned,
+            returned => return Busy::Over(session, returned),
         }
     }
-    Busy::Rests(incoming)
+    Busy::Rests(session, incoming)
 }
 
 /// A head whose content is delimited beyond doubt.
@@ -166,18 +181,16 @@ async fn exchange(
     runtime: &Arc<Runtime>,
     connection: &Arc<Connection>,
     framed: Framed,
-    incoming: Incoming,
+    mut incoming: Box<Incoming>,
     writer: &mut H1Writer,
-) -> Option<Incoming> {
+) -> Option<Box<Incoming>> {
     let limits = &runtime.config.limits;
     let Framed { head, framing, expects_continue, .. } = framed;
     let lends = framing != Framing::None || is_websocket(&head);
     let Head { method, target, version, fields } = head;
     let mut request = Request { method, target, version, fields, body: RequestBody::Empty, continue_wanted: None };
     if !lends {
-        let mut incoming = incoming;
         let gone = writer.gone_flag();
-        // Boxed: a connection that waits, or hits, need not hold the room for it.
         let mut serving = Box::pin(service::serve(runtime, connection, request, Sink::H1(writer)));
         tokio::select! {
             biased;
@@ -187,11 +200,11 @@ async fn exchange(
         serving.await;
         return Some(incoming);
     }
-    let incoming = Incoming { complete: false, ..incoming };
+    incoming.complete = false;
     let (body, lent) = H1Body::new(incoming, framing, expects_continue, limits.body_size, limits.body_timeout);
     request.body = RequestBody::H1(Box::new(body));
     request.continue_wanted = lent.continue_wanted;
-    Box::pin(service::serve(runtime, connection, request, Sink::H1(writer))).await;
+    service::serve(runtime, connection, request, Sink::H1(writer)).await;
     timeout(LINGER, lent.returned).await.ok()?.ok()
 }
 
@@ -229,7 +242,8 @@ fn is_websocket(head: &Head) -> bool {
 }
 
 /// Ends the connection so that the last response arrives, or, when it was cut, so that the client sees that.
-async fn close(incoming: Option<Incoming>, mut writer: H1Writer) {
+async fn close(mut session: Box<Session>, incoming: Option<Box<Incoming>>) {
+    let writer = &mut session.writer;
     if writer.is_aborted() {
         return writer.stream.reset_on_close();
     }

@@ -6,11 +6,11 @@ use http::StatusCode;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::{Duration, Instant, Sleep, sleep_until};
 
+use super::Session;
 use super::body::Incoming;
 use super::parse::{self, Head};
 use crate::front::{self, Hit};
 use crate::http::Refusal;
-use crate::listen::Connection;
 use crate::runtime::Runtime;
 
 /// First read of a head; grows with it.
@@ -59,16 +59,11 @@ impl Deadline {
 }
 
 /// Reads up to the end of the head that begins `incoming`'s buffer. A whole head has `head_timeout` from its first byte
-/// on, however it drips; that of the `first` request has it since the connection was accepted.
-pub(super) async fn next(
-    incoming: &mut Incoming,
-    runtime: &Runtime,
-    connection: &Connection,
-    first: bool,
-    deadline: &mut Deadline,
-) -> Next {
+/// on, however it drips; that of the first request has it since the connection was accepted.
+pub(super) async fn next(session: &mut Session, incoming: &mut Incoming, runtime: &Runtime) -> Next {
     let limits = &runtime.config.limits;
-    if !first {
+    let Session { connection, deadline, is_first, .. } = session;
+    if !*is_first {
         deadline.set(limits.head_timeout);
     }
     loop {

@@ -37,8 +37,8 @@ const RESET_STREAMS: usize = 50;
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve(
-    shared: &Arc<Shared>,
-    connection: &Arc<Connection>,
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
     stream: Stream,
     mut drain: watch::Receiver<bool>,
 ) {
@@ -72,7 +72,7 @@ pub(crate) async fn serve(
                 accepted
             }) => {
                 let Some(Ok((request, respond))) = accepted else { break };
-                let (shared, connection) = (Arc::clone(shared), Arc::clone(connection));
+                let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
                 streams.spawn(async move { stream_task(&shared, &connection, request, respond).await });
             }
             Some(_) = streams.join_next(), if !streams.is_empty() => idle_since = Instant::now(),
