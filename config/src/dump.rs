@@ -211,6 +211,9 @@ fn write_rules(rules: &CacheRules, base: Option<&CacheRules>, out: &mut Text) {
             None => out.string("max_queries", "none"),
         }
     }
+    if differs(|a, b| a.deception_armor == b.deception_armor) {
+        out.word("deception_armor", rules.deception_armor);
+    }
     if differs(|a, b| a.surrogate_control == b.surrogate_control) {
         out.word("surrogate_control", rules.surrogate_control);
     }

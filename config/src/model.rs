@@ -341,6 +341,9 @@ pub struct CacheRules {
     pub ignore_cookies: Vec<String>,
     /// `max_queries`: how many queries of one path are stored at a time. Default none: no limit; 200 by preset.
     pub max_queries: Option<usize>,
+    /// `deception_armor`: whether a page (`text/html`) under the name of a file (`/account/x.css`) is kept from being
+    /// stored. Default true.
+    pub deception_armor: bool,
     /// `surrogate_control`: whether `Surrogate-Control` of the upstream is obeyed in place of `Cache-Control`, where no
     /// `CDN-Cache-Control` is. Default false: it is for origins that are meant to speak to surrogates.
     pub surrogate_control: bool,

@@ -182,6 +182,7 @@ impl Rules {
                 set_cookie,
                 freshness,
                 ignored_cookies: ParamMatcher::new(&rules.ignore_cookies),
+                pages_under_file_names: !rules.deception_armor,
                 targets: TargetList { surrogate_control: rules.surrogate_control, ..TargetList::default() },
                 ..StorePolicy::default()
             },

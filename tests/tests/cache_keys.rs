@@ -151,14 +151,3 @@ fn row_31_fragment_in_a_target_is_refused() {
     assert_eq!(proxy.get("/x#/../admin").status, 400);
     assert_eq!(origin.total(), 0);
 }
-
-#[test]
-fn row_33_private_pages_under_static_names_are_never_stored() {
-    let origin = Origin::answering(|_| Reply::ok("private page").field("Content-Type", "text/html"));
-    let proxy = Proxy::config().origin(&origin).site("preset = \"wordpress\"\nlifetimes = {}").start();
-    for target in ["/account/x.css", "/account;x.css", "/account%2f..%2fstatic/x.js", "/static/..%2faccount"] {
-        let cookie = [("Cookie", "wordpress_logged_in_abc=1")];
-        proxy.get_with(target, &cookie);
-        assert_ne!(proxy.get(target).cache(), "HIT", "{target}");
-    }
-}

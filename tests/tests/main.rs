@@ -29,6 +29,7 @@ mod forward_servers;
 mod forward_slow_clients;
 mod forward_streams;
 
+mod cache_attacks;
 mod cache_collapse;
 mod cache_fills;
 mod cache_freshness;

@@ -2,7 +2,7 @@
 //!
 //! Each rule answers one question with the reason to refuse, or nothing; the first refusal decides.
 
-use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::age::initial_age;
@@ -21,6 +21,8 @@ pub struct StorePolicy {
     pub set_cookie: SetCookie,
     /// Names of cookies that everybody is given: to set them refuses nothing, and they are not stored.
     pub ignored_cookies: ParamMatcher,
+    /// Whether a page under the name of a file (`/account/x.css`) is stored. Default false.
+    pub pages_under_file_names: bool,
     /// Whether 206 responses are stored (RFC 9111 section 3.3). Default false: only for a store that can combine them.
     pub partial: bool,
     /// Targeted fields this cache obeys.
@@ -96,6 +98,8 @@ pub enum Reason {
     Authorization,
     /// The response sets a cookie.
     SetCookie,
+    /// A page under the name of a style sheet, script, image or the like.
+    PageUnderFileName,
     /// `Vary: *`
     VaryStar,
     /// Only the operator or the heuristic would give a lifetime, and the forwarded request carried a `Cookie`.
@@ -110,7 +114,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Method,
         Self::RequestContent,
         Self::RequestNoStore,
@@ -124,6 +128,7 @@ impl Reason {
         Self::StatusNotUnderstood,
         Self::Authorization,
         Self::SetCookie,
+        Self::PageUnderFileName,
         Self::VaryStar,
         Self::CookieWithoutExplicitFreshness,
         Self::ErrorWithoutExplicitFreshness,
@@ -148,6 +153,7 @@ impl Reason {
             Self::StatusNotUnderstood => "status-not-understood",
             Self::Authorization => "authorization",
             Self::SetCookie => "set-cookie",
+            Self::PageUnderFileName => "page-under-file-name",
             Self::VaryStar => "vary-star",
             Self::CookieWithoutExplicitFreshness => "cookie-without-explicit-freshness",
             Self::ErrorWithoutExplicitFreshness => "error-without-explicit-freshness",
@@ -165,7 +171,7 @@ impl std::fmt::Display for Reason {
 
 type Rule = fn(&Exchange<'_>, &StorePolicy) -> Option<Reason>;
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     method,
     request_content,
     request_no_store,
@@ -176,6 +182,7 @@ const RULES: [Rule; 12] = [
     private,
     authorization,
     set_cookie,
+    page_under_file_name,
     vary_star,
     reusable,
 ];
@@ -272,6 +279,32 @@ fn sets_cookie(response: &HeaderMap, policy: &StorePolicy) -> bool {
         policy.ignored_cookies.matches(pair.get(..equals).unwrap_or_default().trim_ascii())
     };
     response.contains_key("set-cookie2") || !response.get_all(SET_COOKIE).iter().all(is_ignored)
+}
+
+/// Suffixes of files that are never pages: what caches and servers are told to keep by.
+const FILE_SUFFIXES: [&str; 42] = [
+    "7z", "avi", "avif", "bmp", "bz2", "class", "css", "csv", "doc", "docx", "eot", "gif", "gz", "ico", "jar", "jpeg",
+    "jpg", "js", "map", "mjs", "mp3", "mp4", "ogg", "otf", "pdf", "png", "ppt", "pptx", "rar", "svg", "tar", "tif",
+    "tiff", "ttf", "wasm", "webm", "webp", "woff", "woff2", "xls", "xlsx", "zip",
+];
+
+/// Web cache deception: a victim is lured to `/account/x.css`, the application answers with the account, and something
+/// between gives it a lifetime for its suffix. What is a page and is called a file is one of the two by mistake.
+fn page_under_file_name(exchange: &Exchange<'_>, policy: &StorePolicy) -> Option<Reason> {
+    if policy.pages_under_file_names || !exchange.status.is_success() {
+        return None;
+    }
+    let (_, path) = exchange.url.split_once("://")?.1.split_once('/')?;
+    let name = path.split(['?', '#']).next()?.rsplit('/').next()?;
+    let suffix = name.rsplit_once('.')?.1;
+    let is_file = FILE_SUFFIXES.iter().any(|known| known.eq_ignore_ascii_case(suffix));
+    (is_file && is_page(exchange.response)).then_some(Reason::PageUnderFileName)
+}
+
+fn is_page(response: &HeaderMap) -> bool {
+    let Some(kind) = response.get(CONTENT_TYPE).map(HeaderValue::as_bytes) else { return false };
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    kind.eq_ignore_ascii_case(b"text/html") || kind.eq_ignore_ascii_case(b"application/xhtml+xml")
 }
 
 /// RFC 9111 section 4.1: such a response would never be selected.

@@ -156,6 +156,32 @@ fn cookies_to_ignore_refuse_nothing_and_no_other_hides_behind_them() {
 }
 
 #[test]
+fn a_page_under_the_name_of_a_file_is_not_stored() {
+    let asked = |url: &'static str, kind: &str, status: u16| {
+        let mut case = Case::response(&[("Cache-Control", "max-age=60"), ("Content-Type", kind)]).status(status);
+        case.url = url;
+        reason(&case)
+    };
+    for url in [
+        "http://a.test/account/x.css",
+        "http://a.test/account;x.JS?y=1",
+        "http://a.test/account%3Fx.png",
+        "http://a.test/x.woff2?a=/b",
+    ] {
+        assert_eq!(asked(url, "text/html; charset=UTF-8", 200), Some(Reason::PageUnderFileName), "{url}");
+        assert_eq!(asked(url, "application/xhtml+xml", 200), Some(Reason::PageUnderFileName), "{url}");
+        assert_eq!(asked(url, "text/css", 200), None, "{url}");
+        assert_eq!(asked(url, "text/html", 404), None, "the page that says so: {url}");
+    }
+    for url in ["http://a.test/x.html", "http://a.test/x.css/", "http://a.test/x?y=z.css", "http://a.css"] {
+        assert_eq!(asked(url, "text/html", 200), None, "{url}");
+    }
+    let mut case = Case::response(&[("Cache-Control", "max-age=60"), ("Content-Type", "text/html")]);
+    case.url = "http://a.test/x.css";
+    assert_eq!(reason(&case.policy(|policy| policy.pages_under_file_names = true)), None);
+}
+
+#[test]
 fn rfc9111_4_1_vary_star_anywhere_is_not_stored() {
     for vary in ["*", "*, *", ", *", "*, Foo", "Foo, *", "not a name"] {
         let case = Case::response(&[("Cache-Control", "max-age=60"), ("Vary", ""), ("Vary", vary)]);

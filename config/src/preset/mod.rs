@@ -19,6 +19,7 @@ pub(crate) fn cache_rules(preset: Option<Preset>) -> CacheRules {
             ignore_params: Vec::new(),
             ignore_cookies: Vec::new(),
             max_queries: None,
+            deception_armor: true,
             surrogate_control: false,
             sort_query: false,
             drop_cookies: false,

@@ -303,6 +303,7 @@ pub(super) fn cache_rules() -> CacheRules {
         ignore_params: owned(IGNORE_PARAMS),
         ignore_cookies: owned(IGNORE_COOKIES),
         max_queries: Some(MAX_QUERIES),
+        deception_armor: true,
         surrogate_control: false,
         // WordPress reads parameters by name.
         sort_query: true,

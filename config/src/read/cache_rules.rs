@@ -42,6 +42,7 @@ pub(super) fn read(table: &mut Table<'_, '_>, base: CacheRules, place: &str) -> 
     let ignored = ("ignore_cookies", "extra_ignore_cookies");
     names(table, ignored, "_ga*", name_pattern::cookie, &mut rules.ignore_cookies);
     set(&mut rules.max_queries, table.take("max_queries").and_then(|item| max_queries(&item)));
+    set(&mut rules.deception_armor, table.take("deception_armor").and_then(|item| item.boolean()));
     set(&mut rules.surrogate_control, table.take("surrogate_control").and_then(|item| item.boolean()));
     set(&mut rules.sort_query, table.take("sort_query").and_then(|item| item.boolean()));
     set(&mut rules.drop_cookies, table.take("drop_cookies").and_then(|item| item.boolean()));

@@ -35,6 +35,16 @@ pub(super) const NOT_STORED: &[Row] = &[
         "Look at its `Expires`, `Age` and `Date`, and at the clock of the AP server.",
     ),
     (
+        "page-under-file-name",
+        "It is a page (`text/html`) at a URL that ends as a file's (`.css`, `.png`): cache deception.",
+        "Let the application answer 404 to names it does not know; if it is meant so, say `deception_armor = false`.",
+    ),
+    (
+        "too-many-queries",
+        "Its path has `max_queries` queries stored, and this one was not asked for before.",
+        "Find the parameter that makes so many and ignore it (`ignore_params`), or raise `max_queries`.",
+    ),
+    (
         "vary-star",
         "It says `Vary: *`, or varies on something that is no field name.",
         "Let the origin name the fields it varies on.",

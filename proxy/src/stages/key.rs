@@ -83,7 +83,7 @@ fn objection(request: &Request, target: &Target, rules: &Rules) -> Option<(Forwa
     if request.fields.contains_key(AUTHORIZATION) && request.fields.contains_key(COOKIE) {
         return bypass("authorization");
     }
-    if rules.bypass_paths.iter().any(|rule| rule.matches(&target.path)) {
+    if is_bypassed(&target.path, rules) {
         return bypass("bypass-path");
     }
     if rules.bypass_fields.iter().any(|name| request.fields.contains_key(name)) {
@@ -96,6 +96,12 @@ fn objection(request: &Request, target: &Target, rules: &Rules) -> Option<(Forwa
         return bypass("bypass-param");
     }
     None
+}
+
+/// Also as a server reads the path that decodes `%2F`.
+fn is_bypassed(path: &str, rules: &Rules) -> bool {
+    let is_bypassed = |path: &str| rules.bypass_paths.iter().any(|rule| rule.matches(path));
+    is_bypassed(path) || (path.contains("%2F") && is_bypassed(&path.replace("%2F", "/")))
 }
 
 /// Whether a request carries a cookie of one of `names`.

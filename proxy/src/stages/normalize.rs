@@ -146,7 +146,8 @@ fn path(raw: &str) -> Result<String, Refusal> {
         decoded_before = Some(decoded);
     }
     // Clients resolve dot segments before they send; those that arrive were meant to be read by something else.
-    for segment in normal.split('/') {
+    // Who decodes %2F before resolving them sees them there too.
+    for segment in normal.split('/').flat_map(|segment| segment.split("%2F")) {
         let name = segment.split(';').next().unwrap_or_default();
         if matches!(name, "." | "..") {
             return Err(Refusal::bad("dot-segment"));
@@ -208,6 +209,9 @@ mod tests {
             "/%2e%2e/x",
             "/a/%2E./b",
             "/a/..;/b",
+            "/static/..%2faccount",
+            "/account%2f..%2fstatic/x.js",
+            "/a%2F%2e%2e",
             "/a/.",
             "/..%5cx",
             "/a\\b",
