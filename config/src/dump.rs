@@ -1,11 +1,14 @@
 //! The model back into text: `forebay check --dump`, like `nginx -T`.
 
+mod protection;
+
 use std::fmt::Write;
 use std::time::Duration;
 
 use crate::model::{
     CacheRules, Config, Icp, IcpPeer, Limits, Listen, LogTarget, RefreshPattern, Route, Site, Upstream,
 };
+use crate::preset;
 use crate::read::{BALANCE, FORMATS, PARENT_BALANCE, PRESETS, PROXY_PROTOCOL, SET_COOKIE};
 use crate::values::coding::CODINGS;
 use crate::values::{choice, duration, host_pattern, size};
@@ -85,6 +88,7 @@ impl Config {
         out.list("compress", site.compress.iter().map(|coding| choice::word(*coding, &CODINGS).to_owned()));
         out.size("compress_min", site.compress_min);
         write_rules(&site.cache, None, out);
+        protection::write(&site.protection, &preset::protection(site.preset), true, out);
         for route in &site.routes {
             self.write_route(route, site, out);
         }
@@ -98,6 +102,7 @@ impl Config {
         }
         out.word("offload", route.offload);
         write_rules(&route.cache, Some(&site.cache), out);
+        protection::write(&route.protection, &site.protection, false, out);
     }
 
     fn write_upstream_name(&self, index: Option<usize>, out: &mut Text) {
@@ -119,6 +124,7 @@ fn write_listen(listen: &Listen, out: &mut Text) {
 fn write_limits(limits: &Limits, out: &mut Text) {
     out.header("[limits]");
     out.word("connections", limits.connections);
+    out.word("connections_per_client", limits.connections_per_client);
     out.duration("head_timeout", limits.head_timeout);
     out.duration("handshake_timeout", limits.handshake_timeout);
     out.duration("keepalive_timeout", limits.keepalive_timeout);

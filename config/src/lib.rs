@@ -61,6 +61,15 @@ pub use report::{Mistake, Report};
 /// Largest file that is read. Nobody writes such a configuration; `/dev/zero` does.
 const FILE_SIZE_MAX: u64 = 16 << 20;
 
+/// The users of a htpasswd file and the hashes of their passwords, bcrypt or argon2.
+///
+/// # Errors
+///
+/// In words: it cannot be read, names nobody, or has a line that is not understood.
+pub fn htpasswd(path: &Path) -> Result<Vec<(String, String)>, String> {
+    check::htpasswd::read(path).map_err(|wrong| wrong.message)
+}
+
 /// Reads and checks a configuration file.
 ///
 /// Certificates, keys, directories and host names it speaks of are looked up; no socket is bound.

@@ -3,11 +3,15 @@
 //! Values of these types have passed every check that needs no socket: names resolve to each other, regular
 //! expressions compile, sizes and durations are within their ranges.
 
+mod protection;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+
+pub use self::protection::{AccessRule, Auth, LimitKey, Over, Protection, Rate, RequestLimit, Suspect, Suspicion};
 
 /// Everything one configuration file says, defaults included.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,6 +128,9 @@ pub enum LogTarget {
 pub struct Limits {
     /// Open client connections, all listeners together. Default 10,000; range 1 to 1,000,000.
     pub connections: usize,
+    /// Open connections of one client address (of IPv6: one /64). Default 0: no limit; range to 1,000,000. Not for
+    /// `server.trusted_proxies`.
+    pub connections_per_client: usize,
     /// A whole request head must have arrived this long after its first byte (after accept, for the first
     /// request of a connection). Default 10 s.
     pub head_timeout: Duration,
@@ -143,7 +150,7 @@ pub struct Limits {
     pub head_size: usize,
     /// Field lines. Default 100 (431 above it).
     pub fields: usize,
-    /// Largest request content, bytes. Default 0: no limit (413 above it).
+    /// Largest request content, bytes, where the site or route does not say. Default 0: no limit (413 above it).
     pub body_size: u64,
     /// Concurrent streams of one h2 connection. Default 100.
     pub h2_streams: u32,
@@ -276,6 +283,8 @@ pub struct Site {
     pub compress_min: u64,
     /// How the cache treats this site.
     pub cache: CacheRules,
+    /// Who may do what, and how often.
+    pub protection: Protection,
     /// `[[site.route]]`, in the order of the file: the longest matching prefix wins.
     pub routes: Vec<Route>,
 }
@@ -403,4 +412,6 @@ pub struct Route {
     pub offload: bool,
     /// The site's rules with this route's words over them.
     pub cache: CacheRules,
+    /// The site's protection with this route's words over it.
+    pub protection: Protection,
 }

@@ -22,6 +22,7 @@ use crate::account::Account;
 use crate::account::metrics::Metrics;
 use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
+use crate::guard;
 use crate::listen::accept::{Listener, Settings};
 use crate::listen::{socket, tls};
 use crate::runtime::{Lasting, Runtime, Shared};
@@ -98,6 +99,7 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         file_codings: FileCodings::default(),
         spool: Arc::new(SpoolSpace::new(&spool, SPOOL_BUDGET)),
         connector: Connector::new(Some(ConnectorOptions::new(IDLE_UPSTREAM_CONNECTIONS))),
+        clients: guard::State::new(config.limits.connections, metrics.limit_evictions.clone()),
         account,
         siblings,
         metrics,
@@ -154,7 +156,7 @@ pub(crate) fn runtime(config: Config, places: Places, lasting: Arc<Lasting>) -> 
             None => None,
         };
         let metrics = lasting.metrics.site(&label(&site.hosts)).map_err(other)?;
-        sites.push(Arc::new(Site::new(site, root, &pools, metrics).map_err(AssembleError::Other)?));
+        sites.push(Arc::new(Site::new(site, root, &pools, metrics, &lasting.clients).map_err(AssembleError::Other)?));
     }
     let hosts = config.sites.iter().map(|site| site.hosts.clone());
     let routes = Routes::new(hosts.zip(sites.iter().cloned()));

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 use forebay_cache::clock::{Clock as _, Timestamp};
 use forebay_cache::semantics::ForwardReason;
 use forebay_cache::store::Variant;
+use http::HeaderValue;
 
 use crate::account::entry::{CacheOutcome, UpstreamExchange};
 use crate::account::metrics::SiteMetrics;
+use crate::guard::Held;
 use crate::http::Request;
 use crate::listen::Connection;
 use crate::runtime::{Lasting, Runtime};
@@ -43,6 +45,14 @@ pub(crate) struct Context {
     pub(crate) age: Option<Duration>,
     /// The upstream was asked for the whole, whatever range the client wants.
     pub(crate) asked_for_whole: bool,
+    /// What counts this request as being served; given back when it is done.
+    pub(crate) held: Vec<Held>,
+    /// Its client is suspect: an AP server that is asked is told so.
+    pub(crate) suspect: bool,
+    /// Seconds after which a refused request may come again.
+    pub(crate) retry_after: Option<u64>,
+    /// What a request without the right password is asked for.
+    pub(crate) challenge: Option<HeaderValue>,
     /// Seconds of freshness left of the stored response that answers.
     pub(crate) ttl: Option<i64>,
 }
@@ -68,6 +78,10 @@ impl Context {
             close: false,
             age: None,
             asked_for_whole: false,
+            held: Vec::new(),
+            suspect: false,
+            retry_after: None,
+            challenge: None,
             ttl: None,
         }
     }

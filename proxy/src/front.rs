@@ -229,8 +229,8 @@ impl<'a> Plain<'a> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'~');
         let mut before = 0;
         for byte in path.bytes() {
-            // What begins with a dot may be a dot segment.
-            if !plain(byte) || (byte == b'.' && before == b'/') {
+            // What begins with a dot may be a dot segment; several slashes are one to those who match paths.
+            if !plain(byte) || (matches!(byte, b'.' | b'/') && before == b'/') {
                 return None;
             }
             before = byte;
@@ -275,6 +275,9 @@ fn may_use_cache(site: &Site, route: &Route, target: &Plain<'_>, seen: &Seen<'_>
         return false;
     }
     if rules.bypass_paths.iter().any(|rule| rule.matches(target.path)) {
+        return false;
+    }
+    if route.guard.as_ref().is_some_and(|guard| guard.concerns(target.path)) {
         return false;
     }
     let bypasses = seen.cookie.is_some_and(|cookie| names_cookie(cookie, &rules.bypass_cookies));

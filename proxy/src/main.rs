@@ -14,6 +14,7 @@ mod demo;
 mod explain;
 mod fetch;
 mod front;
+mod guard;
 mod http;
 mod listen;
 mod reason;

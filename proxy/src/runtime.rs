@@ -19,6 +19,7 @@ use crate::account::metrics::Metrics;
 use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
 use crate::fetch::FetchError;
+use crate::guard;
 use crate::listen::tls::Certificates;
 use crate::siblings::Siblings;
 use crate::site::Site;
@@ -51,6 +52,8 @@ pub(crate) struct Lasting {
     pub(crate) file_codings: FileCodings,
     pub(crate) spool: Arc<SpoolSpace>,
     pub(crate) connector: Connector,
+    /// What clients did and do, as far as it is limited.
+    pub(crate) clients: guard::State,
     pub(crate) account: Account,
     /// Other caches that are asked before the AP servers.
     pub(crate) siblings: Option<Arc<Siblings>>,

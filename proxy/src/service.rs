@@ -2,9 +2,10 @@
 //!
 //! | # | stage | may answer |
 //! |---|---|---|
-//! | 2 | admit: one Host, a target that is one, sizes | 400 405 413 414 431 |
+//! | 2 | admit: one Host, a target that is one, sizes | 400 405 414 431 |
 //! | 3 | normalize: one form of host and path for all that follows | 400 |
 //! | 4 | route: site, then route | 421 |
+//! | | guard: addresses, suspects, limits, passwords | 401 403 413 429 |
 //! | 5 | offload: a file beneath the root | 200 206 304 400 404 416 |
 //! | 6 | key: does it use the cache; no: **pass** | |
 //! | 7 | lookup: what is stored, may it answer | 200 206 304 504 |
@@ -35,10 +36,11 @@ use crate::http::{Answer, Refusal, Request, RequestBody, Sink, SinkError};
 use crate::listen::Connection;
 use crate::runtime::Runtime;
 use crate::site::{Route, Site};
-use crate::stages::admit::{Form, admit};
+use crate::stages::admit::{self, Form, admit};
 use crate::stages::client::{self, Client};
 use crate::stages::collapse::{self, Wanted};
 use crate::stages::deliver::{self, Source};
+use crate::stages::guard::guard;
 use crate::stages::key::{self, Plan};
 use crate::stages::lookup::{Lookup, lookup, shared};
 use crate::stages::normalize::{Target, normalize};
@@ -161,8 +163,9 @@ pub(crate) enum Decision {
     Planned(Visit, Plan),
 }
 
-/// Stages 2 to 6. They change nothing but the context: `forebay explain` asks them too.
-pub(crate) async fn decide(context: &mut Context) -> Result<Decision, Refusal> {
+/// Stages 2 to 6. They change nothing but the context and what is known of the client; `forebay explain`, which has no
+/// `sink`, leaves that and the limits out.
+pub(crate) async fn decide(context: &mut Context, sink: Option<&mut Sink<'_>>) -> Result<Decision, Refusal> {
     let runtime = Arc::clone(&context.runtime);
     let form = admit(&context.request, &runtime.config.limits)?;
     if form == Form::Asterisk {
@@ -177,6 +180,10 @@ pub(crate) async fn decide(context: &mut Context) -> Result<Decision, Refusal> {
     refuse_loop(context)?;
     let (site, route) = route(&runtime.routes, &target)?;
     context.site = Arc::clone(&site.metrics);
+    admit::content(&mut context.request, route.body_size.unwrap_or(runtime.config.limits.body_size))?;
+    if let (Some(words), Some(sink)) = (&route.guard, sink) {
+        guard(context, words, &target.path, sink).await?;
+    }
     if let Some(answer) = offloaded(context, &site, &route, &target).await? {
         return Ok(Decision::Answered(answer));
     }
@@ -187,11 +194,12 @@ pub(crate) async fn decide(context: &mut Context) -> Result<Decision, Refusal> {
 
 /// Stages 2 to 9.
 async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Failure> {
-    let (visit, plan) = match decide(context).await? {
+    let (visit, plan) = match decide(context, Some(sink)).await? {
         Decision::Answered(answer) => return Ok(answer),
         Decision::Planned(visit, plan) => (visit, plan),
     };
     match plan {
+        Plan::Cache { key, .. } if context.suspect => marked(context, visit, key, sink).await,
         Plan::Cache { key, path_query } => cached(context, visit, key, path_query, sink).await,
         Plan::Authorized { key, path_query } => {
             if let Some(variant) =
@@ -203,14 +211,14 @@ async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Fa
             if RequestDirectives::parse(&context.request.fields).only_if_cached {
                 return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into());
             }
-            let place = place(&visit, key, path_query);
+            let place = place(context, &visit, key, path_query);
             pass(context, visit, ForwardReason::Bypass, "authorization", place, sink).await
         }
         Plan::Post { .. } | Plan::Pass(..) if RequestDirectives::parse(&context.request.fields).only_if_cached => {
             Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into())
         }
         Plan::Post { key, path_query } => {
-            let place = place(&visit, key, path_query);
+            let place = place(context, &visit, key, path_query);
             pass(context, visit, ForwardReason::Method, "method", place, sink).await
         }
         Plan::Pass(reason, detail) => pass(context, visit, reason, detail, None, sink).await,
@@ -218,8 +226,9 @@ async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Fa
 }
 
 /// Where the response to a request that is passed on as it came may be stored: nowhere, unless the key stands for just that.
-fn place(visit: &Visit, key: CacheKey, path_query: String) -> Option<(CacheKey, String)> {
-    (path_query == visit.target.raw).then_some((key, path_query))
+/// Nor what an AP server says to a client it was told to be suspect.
+fn place(context: &Context, visit: &Visit, key: CacheKey, path_query: String) -> Option<(CacheKey, String)> {
+    (path_query == visit.target.raw && !context.suspect).then_some((key, path_query))
 }
 
 /// What a request is for, and who it is from.
@@ -346,6 +355,20 @@ async fn cached(
     }
 }
 
+/// A client that is suspect gets what is stored and fresh; all else is for the AP server to decide, which is told.
+async fn marked(context: &mut Context, visit: Visit, key: CacheKey, sink: &mut Sink<'_>) -> Result<Answer, Failure> {
+    let directives = RequestDirectives::parse(&context.request.fields);
+    let found = lookup(context, &key, &directives, || forwarded(context, &visit, Purpose::Fill)).await;
+    if let Lookup::Usable(variant) = found {
+        context.outcome = CacheOutcome::Hit;
+        return stored(context, &visit, &key, variant).await;
+    }
+    if directives.only_if_cached {
+        return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into());
+    }
+    pass(context, visit, ForwardReason::Bypass, "suspect", None, sink).await
+}
+
 /// Asks the origin for a range as the client does, and keeps it.
 async fn part(
     context: &mut Context,
@@ -407,7 +430,11 @@ pub(crate) fn forwarded(context: &Context, visit: &Visit, purpose: Purpose) -> H
         peer: context.connection.client.ip(),
         pseudonym: &context.lasting().pseudonym,
     };
-    outbound::fields(&forwarding, &visit.site, &visit.route, purpose)
+    let mut fields = outbound::fields(&forwarding, &visit.site, &visit.route, purpose);
+    if context.suspect && purpose == Purpose::Pass {
+        fields.insert(outbound::SUSPECT_DOS, HeaderValue::from_static("1"));
+    }
+    fields
 }
 
 /// A stored response answers.
@@ -539,7 +566,15 @@ fn pass_job(
     Ok(Job {
         lasting: Arc::clone(context.lasting()),
         pool,
-        outbound: Outbound { method, path_query, fields, body, upgrade, expects_continue },
+        outbound: Outbound {
+            method,
+            path_query,
+            fields,
+            body,
+            upgrade,
+            expects_continue,
+            withholds_authorization: visit.route.withholds_authorization(),
+        },
         store: None,
         invalidates: Some(Invalidates { target, site: Arc::clone(&visit.site) }),
         interim: Some(interim),

@@ -1,5 +1,6 @@
 //! Sites and routes, compiled from the config's words into what the stages ask.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use forebay_config::model;
 use http::HeaderName;
 
 use crate::account::metrics::SiteMetrics;
+use crate::guard::{self, Guard};
 use crate::stages::offload::Root;
 use crate::upstream::Pool;
 
@@ -35,6 +37,10 @@ pub(crate) struct Route {
     pub(crate) pool: Option<Arc<Pool>>,
     pub(crate) offload: bool,
     pub(crate) rules: Rules,
+    /// Who may use it, and how often; `None`: whoever, as often as they like.
+    pub(crate) guard: Option<Arc<Guard>>,
+    /// Largest request content, bytes, where it is not that of `limits.body_size`; 0: no limit.
+    pub(crate) body_size: Option<u64>,
 }
 
 /// How the cache treats a route.
@@ -118,13 +124,20 @@ impl Site {
         root: Option<Arc<Root>>,
         pools: &[Arc<Pool>],
         metrics: Arc<SiteMetrics>,
+        clients: &guard::State,
     ) -> Result<Self, String> {
         let pool = |index: Option<usize>| index.and_then(|index| pools.get(index)).cloned();
+        let guard = |protection: &model::Protection| {
+            Ok::<_, String>(Guard::new(metrics.label(), protection, clients)?.map(Arc::new))
+        };
+        let own = guard(&site.protection)?;
         let fallback = Arc::new(Route {
             prefix: "/".to_owned(),
             pool: pool(site.upstream),
             offload: root.is_some(),
             rules: Rules::new(&site.cache)?,
+            guard: own.clone(),
+            body_size: site.protection.body_size,
         });
         let mut routes = Vec::with_capacity(site.routes.len() + 1);
         for route in &site.routes {
@@ -133,6 +146,8 @@ impl Site {
                 pool: pool(route.upstream.or(site.upstream)),
                 offload: route.offload && root.is_some(),
                 rules: Rules::new(&route.cache)?,
+                guard: if route.protection == site.protection { own.clone() } else { guard(&route.protection)? },
+                body_size: route.protection.body_size,
             }));
         }
         routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
@@ -143,7 +158,30 @@ impl Site {
 
     /// The route of a path in comparison form.
     pub(crate) fn route(&self, path: &str) -> &Arc<Route> {
+        let path = merge_slashes(path);
         self.routes.iter().find(|route| path.starts_with(&route.prefix)).unwrap_or(&self.fallback)
+    }
+}
+
+/// The path with each run of slashes as one. Servers look for files by it, so what holds beneath a directory must hold for
+/// all its spellings.
+pub(crate) fn merge_slashes(path: &str) -> Cow<'_, str> {
+    if memchr::memmem::find(path.as_bytes(), b"//").is_none() {
+        return Cow::Borrowed(path);
+    }
+    let mut merged = String::with_capacity(path.len());
+    for part in path.split_inclusive('/') {
+        if part != "/" || merged.is_empty() {
+            merged.push_str(part);
+        }
+    }
+    Cow::Owned(merged)
+}
+
+impl Route {
+    /// Whether `Authorization` is for us, and no AP server is to see it.
+    pub(crate) fn withholds_authorization(&self) -> bool {
+        self.guard.as_ref().and_then(|guard| guard.users.as_ref()).is_some_and(|users| !users.forward)
     }
 }
 
@@ -204,5 +242,24 @@ fn coding(coding: model::Coding) -> Coding {
         model::Coding::Zstd => Coding::Zstd,
         model::Coding::Brotli => Coding::Brotli,
         model::Coding::Gzip => Coding::Gzip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_a_path_is_one() {
+        for (path, merged) in [
+            ("/", "/"),
+            ("//", "/"),
+            ("/wp-admin/", "/wp-admin/"),
+            ("//wp-admin///x", "/wp-admin/x"),
+            ("///", "/"),
+            ("/a//", "/a/"),
+        ] {
+            assert_eq!(merge_slashes(path), merged, "{path}");
+        }
     }
 }

@@ -23,6 +23,9 @@ mod listen_deadlines;
 mod listen_proxy_protocol;
 mod listen_tls;
 
+mod limits_access;
+mod limits_requests;
+
 mod forward_failures;
 mod forward_fields;
 mod forward_servers;

@@ -1,10 +1,10 @@
-//! Presets: the cache rules a site starts from.
+//! Presets: the rules a site starts from.
 
 mod wordpress;
 
 use std::time::Duration;
 
-use crate::model::{CacheRules, Preset, SetCookie};
+use crate::model::{CacheRules, Preset, Protection, SetCookie};
 
 /// The rules before the site's own words.
 pub(crate) fn cache_rules(preset: Option<Preset>) -> CacheRules {
@@ -30,5 +30,13 @@ pub(crate) fn cache_rules(preset: Option<Preset>) -> CacheRules {
             refresh_patterns: Vec::new(),
         },
         Some(Preset::WordPress) => wordpress::cache_rules(),
+    }
+}
+
+/// The protection before the site's own words.
+pub(crate) fn protection(preset: Option<Preset>) -> Protection {
+    match preset {
+        None => Protection::default(),
+        Some(Preset::WordPress) => wordpress::protection(),
     }
 }

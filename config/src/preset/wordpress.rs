@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use crate::model::{CacheRules, RefreshPattern, SetCookie};
+use crate::model::{CacheRules, LimitKey, Over, Protection, Rate, RefreshPattern, RequestLimit, SetCookie};
 
 /// Cookies of visitors who see a page of their own.
 const BYPASS_COOKIES: [&str; 31] = [
@@ -325,6 +325,34 @@ pub(super) fn cache_rules() -> CacheRules {
             short(r"^[^?]*/feed(/(rss2?|rdf|atom))?/?(\?.*)?$", 10 * MINUTE),
             short(r"^[^?]*sitemap[^/?]*\.xml(\?.*)?$", 10 * MINUTE),
         ],
+    }
+}
+
+/// What guesses of passwords are held back by. People who mistype are far beneath it; programs that try lists are not.
+pub(super) fn protection() -> Protection {
+    Protection {
+        limits: vec![
+            // The form is shown as often as anybody likes: what is counted are attempts.
+            attempts("*/wp-login.php", 20, 10),
+            // Jetpack and editors of mail and phone come here; one call can try hundreds of passwords.
+            attempts("*/xmlrpc.php", 60, 30),
+        ],
+        ..Protection::default()
+    }
+}
+
+/// So many POSTs a minute of one client.
+fn attempts(path: &str, requests: u32, burst: u32) -> RequestLimit {
+    RequestLimit {
+        path: Some(path.to_owned()),
+        methods: vec!["POST".to_owned()],
+        key: LimitKey::Address,
+        rate: Some(Rate { requests, period: MINUTE }),
+        burst,
+        over: Over::Refuse,
+        delay: Duration::from_secs(5),
+        concurrent: None,
+        except: Vec::new(),
     }
 }
 

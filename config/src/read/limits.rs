@@ -16,6 +16,7 @@ pub(super) fn read(table: Option<Table<'_, '_>>, reading: &Reading<'_>) -> Limit
     let mut count =
         |word, range, default: u64| table.take(word).and_then(|item| item.integer(range)).unwrap_or(default);
     let connections = count("connections", 1..=1_000_000, 10_000);
+    let connections_per_client = count("connections_per_client", 0..=1_000_000, 0);
     let fields = count("fields", 10..=10_000, 100);
     let h2_streams = count("h2_streams", 1..=10_000, 100);
     let mut timeout = |word, default| {
@@ -39,6 +40,7 @@ pub(super) fn read(table: Option<Table<'_, '_>>, reading: &Reading<'_>) -> Limit
     table.finish();
     Limits {
         connections: narrow(connections),
+        connections_per_client: narrow(connections_per_client),
         head_timeout,
         handshake_timeout,
         keepalive_timeout,

@@ -11,6 +11,7 @@ mod limits;
 mod listen;
 mod log;
 mod memory;
+mod protection;
 mod refresh_pattern;
 mod route;
 mod server;
@@ -28,6 +29,7 @@ pub(crate) use cache_rules::SET_COOKIE;
 pub(crate) use icp::PARENT_BALANCE;
 pub(crate) use listen::PROXY_PROTOCOL;
 pub(crate) use log::FORMATS;
+pub(crate) use protection::{OVER, SUSPICION};
 pub(crate) use site::PRESETS;
 pub(crate) use upstream::BALANCE;
 

@@ -1,7 +1,7 @@
 //! `[[site.route]]`
 
-use super::cache_rules;
 use super::upstream::Pools;
+use super::{cache_rules, protection};
 use crate::model::{Route, Site};
 use crate::reading::Located;
 use crate::table::Table;
@@ -38,6 +38,7 @@ pub(super) fn read(
         }
     };
     let cache = cache_rules::read(&mut table, site.cache.clone(), "site.route");
+    let protection = protection::read(&mut table, site.protection.clone(), "site.route");
     table.finish();
-    Some(Route { path: path?.value, upstream, offload, cache })
+    Some(Route { path: path?.value, upstream, offload, cache, protection })
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::upstream::Pools;
-use super::{cache_rules, route};
+use super::{cache_rules, protection, route};
 use crate::check::certificate;
 use crate::model::{CertificateFiles, Coding, HostPattern, Preset, Site};
 use crate::preset;
@@ -73,6 +73,7 @@ impl Sites<'_> {
             .unwrap_or_else(|| vec![Coding::Zstd, Coding::Brotli, Coding::Gzip]);
         let compress_min = table.take("compress_min").and_then(|item| item.size(0..=COMPRESS_MIN_MAX)).unwrap_or(1024);
         let cache = cache_rules::read(&mut table, preset::cache_rules(preset), "site");
+        let protection = protection::read(&mut table, preset::protection(preset), "site");
         let routes = table.take("route").map(|item| item.tables("[[site.route]]")).unwrap_or_default();
         table.finish();
         let mut site = Site {
@@ -85,6 +86,7 @@ impl Sites<'_> {
             compress,
             compress_min,
             cache,
+            protection,
             routes: Vec::new(),
         };
         let mut seen = Vec::new();

@@ -9,6 +9,7 @@ pub(crate) mod name_pattern;
 pub(crate) mod network;
 pub(crate) mod path;
 pub(crate) mod path_pattern;
+pub(crate) mod rate;
 pub(crate) mod regular_expression;
 pub(crate) mod size;
 pub(crate) mod squid_line;

@@ -56,7 +56,7 @@ pub(crate) async fn explain(runtime: &Arc<Runtime>, question: &Question) -> Resu
     let mut context = Context::new(runtime, &connection, request);
     let mut finding = Finding::new(&question.url, &context.request.method);
     finding.live = live;
-    match service::decide(&mut context).await {
+    match service::decide(&mut context, None).await {
         Err(refusal) => refused(&mut finding, refusal),
         Ok(Decision::Answered(answer)) => {
             finding.outcome = context.outcome;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use forebay_cache::clock::Clock as _;
-use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::protocols::http::client::HttpSession;
@@ -39,6 +39,8 @@ pub(crate) struct Outbound {
     pub(crate) upgrade: bool,
     /// Whether the client waits for `100 Continue`: so do we, for the server's (RFC 9110 section 10.1.1).
     pub(crate) expects_continue: bool,
+    /// Whether `Authorization` was for us. It stays among the fields, for what it says about storing.
+    pub(crate) withholds_authorization: bool,
 }
 
 /// What came from the upstream.
@@ -70,8 +72,14 @@ pub(super) struct Exchange {
 impl Outbound {
     /// The same request once more, without content.
     pub(super) fn again(&self) -> Self {
-        let Self { method, path_query, fields, .. } = self;
-        Self { method: method.clone(), path_query: path_query.clone(), fields: fields.clone(), ..Self::default() }
+        let Self { method, path_query, fields, withholds_authorization, .. } = self;
+        Self {
+            method: method.clone(),
+            path_query: path_query.clone(),
+            fields: fields.clone(),
+            withholds_authorization: *withholds_authorization,
+            ..Self::default()
+        }
     }
 
     /// Sending it twice does no harm, and nothing of its content is gone.
@@ -85,6 +93,9 @@ impl Outbound {
             RequestHeader::build(self.method.clone(), self.path_query.as_bytes(), Some(self.fields.len() + 2))
                 .map_err(|_| malformed)?;
         for (name, value) in &self.fields {
+            if self.withholds_authorization && *name == AUTHORIZATION {
+                continue;
+            }
             head.append_header(name.clone(), value.clone()).map_err(|_| malformed)?;
         }
         if self.upgrade {

@@ -20,7 +20,7 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Fields by which applications let a request say that it is another one, or comes from elsewhere. They are no part of
 /// the cache key, so a client's copies never reach an AP server (cache poisoning; httpoxy for `proxy`).
-const FORGEABLE: [&str; 24] = [
+const FORGEABLE: [&str; 25] = [
     "forwarded",
     "x-forwarded-for",
     "x-forwarded-proto",
@@ -45,7 +45,11 @@ const FORGEABLE: [&str; 24] = [
     "x-url-scheme",
     "proxy",
     "x-sendfile",
+    "suspectdos",
 ];
+
+/// Tells an AP server that a client asks for too much, in the word of mod_dosdetector.
+pub(crate) const SUSPECT_DOS: HeaderName = HeaderName::from_static("suspectdos");
 
 /// What the fields are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -45,7 +45,7 @@ pub(crate) enum BodyReadError {
     /// The client left.
     #[error("the client left while sending")]
     Disconnected,
-    /// More than `limits.body_size`.
+    /// More than `body_size`.
     #[error("request content is too large")]
     TooLarge,
 }
@@ -75,6 +75,16 @@ impl RequestBody {
             Self::Empty => Ok(None),
             Self::H1(body) => body.next().await,
             Self::H2(body) => body.next().await,
+        }
+    }
+
+    /// Largest content, bytes; 0: no limit. To be said before the first of it is read.
+    pub(crate) fn hold_to(&mut self, largest: u64) {
+        let largest = if largest == 0 { u64::MAX } else { largest };
+        match self {
+            Self::Empty => {}
+            Self::H1(body) => body.hold_to(largest),
+            Self::H2(body) => body.hold_to(largest),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The accept loop and what a connection goes through before its first request.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use super::stream::Stream;
 use super::{Connection, h1, h2, proxy_protocol};
 use crate::account::metrics::ListenerMetrics;
+use crate::guard::Held;
 use crate::runtime::Shared;
 
 /// How long accepting rests when the process is out of descriptors or memory.
@@ -43,13 +44,15 @@ pub(crate) struct Settings {
 struct Open {
     settings: Arc<Settings>,
     _permit: OwnedSemaphorePermit,
+    /// Where a client may have so many connections alone.
+    of_client: Option<Held>,
 }
 
 impl Open {
     fn new(settings: Arc<Settings>, permit: OwnedSemaphorePermit) -> Self {
         settings.metrics.accepted.inc();
         settings.metrics.open.inc();
-        Self { settings, _permit: permit }
+        Self { settings, _permit: permit, of_client: None }
     }
 }
 
@@ -109,6 +112,17 @@ pub(super) async fn run(shared: Arc<Shared>, listener: Listener, mut drain: watc
     }
 }
 
+/// Counts a connection of `client` until what is returned is dropped, where clients may have so many alone.
+fn admit(shared: &Shared, client: IpAddr) -> Result<Option<Held>, ()> {
+    let runtime = shared.runtime();
+    let most = runtime.config.limits.connections_per_client;
+    // Proxies speak for many.
+    if most == 0 || runtime.config.server.trusted_proxies.iter().any(|net| net.contains(&client)) {
+        return Ok(None);
+    }
+    shared.lasting.clients.connect(client, most).map(Some).ok_or(())
+}
+
 /// Lets the alert of a failed handshake arrive: closing with bytes unread would reset the connection before it does.
 async fn linger(mut socket: TcpStream) {
     let _ = socket.shutdown().await;
@@ -136,9 +150,9 @@ type Session = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// PROXY header and TLS handshake, each under its deadline.
 async fn establish(accepted: Box<Accepted>) -> Option<(Open, Session)> {
-    let Accepted { shared, mut socket, peer, open, drain } = *accepted;
+    let Accepted { shared, mut socket, peer, mut open, drain } = *accepted;
     let metrics = &shared.lasting.metrics;
-    let settings = &open.settings;
+    let settings = Arc::clone(&open.settings);
     // Responses are written whole; waiting for more to send would only add latency.
     let _ = socket.set_nodelay(true);
     let within = shared.runtime().config.limits.handshake_timeout;
@@ -153,6 +167,14 @@ async fn establish(accepted: Box<Accepted>) -> Option<(Open, Session)> {
     };
     let client = told.unwrap_or(peer);
     let client = SocketAddr::new(client.ip().to_canonical(), client.port());
+    open.of_client = match admit(&shared, client.ip()) {
+        Ok(held) => held,
+        Err(()) => {
+            metrics.connections_limited.inc();
+            tracing::debug!(%client, "connection refused: the client has as many as it may have");
+            return None;
+        }
+    };
     let Some(tls) = &settings.tls else {
         let connection = Arc::new(Connection { client, tls: None });
         return Some((open, Box::pin(h1::serve(shared, connection, Stream::Plain(socket), drain))));

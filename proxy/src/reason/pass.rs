@@ -62,6 +62,11 @@ pub(super) const PASS: &[Row] = &[
         "If the page is the same without it, take it out of `bypass_fields`.",
     ),
     (
+        "suspect",
+        "The client asks for too much (`suspect`); the AP server is told so and decides.",
+        "Raise `threshold`, or name the client in `except`.",
+    ),
+    (
         "request-content",
         "A GET with content: the key does not cover it, and it could shape the answer.",
         "Send no content with GET.",

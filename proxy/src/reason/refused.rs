@@ -32,6 +32,42 @@ pub(super) const REFUSED: &[Row] = &[
     ),
     ("field-count", "There are more field lines than `fields`.", "Raise `fields`."),
     ("body-size", "The content is declared larger than `body_size`.", "Raise `body_size`."),
+    (
+        "access-denied",
+        "A rule of `access` denies this path to the client's address.",
+        "Put an `allow` for it in front of the rule.",
+    ),
+    (
+        "auth-required",
+        "The path is for those who know a password (`auth`).",
+        "Send one, or give the path a route with `auth = \"off\"`.",
+    ),
+    ("auth-failed", "Name or password is not right.", "Look at the `file` of `auth`; a reload reads it again."),
+    (
+        "auth-busy",
+        "Too many passwords wait to be verified: somebody tries a list of them.",
+        "Add a `limit` for the path.",
+    ),
+    (
+        "rate-limit",
+        "The client asks more often than the `rate` of a `limit` allows.",
+        "Raise `rate` or `burst`, or name the client in `except`.",
+    ),
+    (
+        "concurrency-limit",
+        "The client has as many requests under way as `concurrent` allows.",
+        "Raise `concurrent`, or name the client in `except`.",
+    ),
+    (
+        "suspect",
+        "The client asked for more than the `threshold` of `suspect`, and the `ban` is not over.",
+        "Raise `threshold`, or name the client in `except`.",
+    ),
+    (
+        "suspect-tarpit",
+        "As `suspect`; the refusal was held back for a while.",
+        "Raise `threshold`, or name the client in `except`.",
+    ),
     ("head-timeout", "The head did not arrive within `head_timeout`.", ""),
     ("expectation", "`Expect` asks for something else than `100-continue`.", CLIENT),
     ("version", "The HTTP version is not spoken here.", CLIENT),

@@ -22,7 +22,7 @@ pub(crate) enum Form<'a> {
 /// # Errors
 ///
 /// 400 for a malformed target and for anything but exactly one Host, 405 for CONNECT and TRACE, 414 and 431 for what is
-/// too large (HTTP/2 heads come here unmeasured), 413 for content that is declared too large.
+/// too large (HTTP/2 heads come here unmeasured).
 pub(crate) fn admit<'a>(request: &'a Request, limits: &Limits) -> Result<Form<'a>, Refusal> {
     if matches!(request.method, Method::CONNECT | Method::TRACE) || PURGES.contains(&request.method.as_str()) {
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"));
@@ -34,11 +34,21 @@ pub(crate) fn admit<'a>(request: &'a Request, limits: &Limits) -> Result<Form<'a
     if request.fields.len() > limits.fields {
         return Err(Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "field-count"));
     }
-    if limits.body_size > 0 && request.body.length().is_some_and(|length| length > limits.body_size) {
-        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body-size"));
-    }
     let host = host(&request.fields, request.version)?;
     form(&request.method, &request.target, host)
+}
+
+/// Holds request content to `largest` bytes; 0: no limit.
+///
+/// # Errors
+///
+/// 413 for content that is declared larger. What is not declared is measured as it comes.
+pub(crate) fn content(request: &mut Request, largest: u64) -> Result<(), Refusal> {
+    if largest > 0 && request.body.length().is_some_and(|length| length > largest) {
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body-size"));
+    }
+    request.body.hold_to(largest);
+    Ok(())
 }
 
 /// Methods by which caches are purged: never passed on, for an AP server would not know what to do with them, and a

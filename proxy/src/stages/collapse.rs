@@ -145,6 +145,7 @@ fn job(
             body: RequestBody::Empty,
             upgrade: false,
             expects_continue: false,
+            withholds_authorization: wanted.route.withholds_authorization(),
         },
         store: Some(StorePlan {
             key: wanted.key.clone(),

@@ -4,6 +4,7 @@ pub(crate) mod admit;
 pub(crate) mod client;
 pub(crate) mod collapse;
 pub(crate) mod deliver;
+pub(crate) mod guard;
 pub(crate) mod key;
 pub(crate) mod lookup;
 pub(crate) mod normalize;

@@ -1,7 +1,7 @@
 //! Rescue: the one place where a failure becomes a response. Clients get a status and a sentence, never a reason.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::account::entry::CacheOutcome;
@@ -35,7 +35,14 @@ pub(crate) fn rescue(context: &mut Context, failure: Failure) -> Answer {
     let (status, reason) = match failure {
         Failure::Refused(refusal) => {
             // Who sends what is not understood may have meant the next bytes in another way, too.
-            let understood = matches!(refusal.status, StatusCode::NOT_FOUND | StatusCode::GATEWAY_TIMEOUT);
+            let understood = matches!(
+                refusal.status,
+                StatusCode::NOT_FOUND
+                    | StatusCode::GATEWAY_TIMEOUT
+                    | StatusCode::UNAUTHORIZED
+                    | StatusCode::FORBIDDEN
+                    | StatusCode::TOO_MANY_REQUESTS
+            );
             context.close |= !understood;
             (refusal.status, refusal.reason)
         }
@@ -43,7 +50,14 @@ pub(crate) fn rescue(context: &mut Context, failure: Failure) -> Answer {
     };
     context.outcome = CacheOutcome::Error;
     context.detail = Some(reason);
-    synthetic(status)
+    let mut answer = synthetic(status);
+    if let Some(seconds) = context.retry_after {
+        answer.fields.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(challenge) = context.challenge.take() {
+        answer.fields.insert(WWW_AUTHENTICATE, challenge);
+    }
+    answer
 }
 
 /// A response made here: a short page, not to be stored by anyone.
@@ -74,6 +88,9 @@ fn page(status: StatusCode) -> Bytes {
 fn sentence(status: StatusCode) -> &'static str {
     match status {
         StatusCode::BAD_REQUEST => "The request was not understood.",
+        StatusCode::UNAUTHORIZED => "This needs a name and a password.",
+        StatusCode::FORBIDDEN => "This is not for you.",
+        StatusCode::TOO_MANY_REQUESTS => "That was too often. Please try again in a while.",
         StatusCode::NOT_FOUND => "There is nothing here.",
         StatusCode::METHOD_NOT_ALLOWED => "This method is not served here.",
         StatusCode::REQUEST_TIMEOUT => "The request took too long to arrive.",

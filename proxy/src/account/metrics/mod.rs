@@ -70,6 +70,12 @@ pub(crate) struct Metrics {
     /// Connections closed at once: the cap was reached, or the PROXY protocol was not obeyed.
     pub(crate) connections_refused: IntCounter,
 
+    limited: IntCounterVec,
+    /// Clients forgotten by the limits although what they did still mattered.
+    pub(crate) limit_evictions: IntCounter,
+    /// Connections closed at once: their client had as many as it may have.
+    pub(crate) connections_limited: IntCounter,
+
     compressed: [IntCounter; 3],
     /// Access log lines that were lost.
     pub(crate) log_dropped: IntCounter,
@@ -166,6 +172,19 @@ impl Metrics {
                 "forebay_connections_refused_total",
                 "Client connections closed at once because they did not obey the PROXY protocol.",
             )?,
+            limited: make.counters(
+                "forebay_limited_requests_total",
+                "Requests that were refused, held back or marked, by reason.",
+                &["site", "reason"],
+            )?,
+            limit_evictions: make.counter(
+                "forebay_limit_evictions_total",
+                "Clients forgotten by the limits for room, although what they did still mattered.",
+            )?,
+            connections_limited: make.counter(
+                "forebay_connections_limited_total",
+                "Client connections closed at once because their client had as many as it may have.",
+            )?,
             compressed: [compressed("zstd")?, compressed("br")?, compressed("gzip")?],
             log_dropped: make.counter("forebay_log_dropped_total", "Access log lines that were lost.")?,
             reload_successful: make.gauge(
@@ -179,6 +198,8 @@ impl Metrics {
             registry: make.registry,
         };
         metrics.config_read(true);
+        // There from the start, so that a rate can be taken of the first of them.
+        metrics.limited.get_metric_with_label_values(&["other", "rate-limit"])?;
         Ok(Arc::new(metrics))
     }
 
@@ -240,6 +261,13 @@ impl Metrics {
         let [old, new] = &self.tls_handshakes;
         let [full, abbreviated] = if version == rustls::ProtocolVersion::TLSv1_2 { old } else { new };
         if resumed { abbreviated } else { full }.inc();
+    }
+
+    /// Counts a request that was refused, held back or marked; `reason` is one of a fixed list.
+    pub(crate) fn limited(&self, site: &str, reason: &'static str) {
+        if let Ok(counter) = self.limited.get_metric_with_label_values(&[site, reason]) {
+            counter.inc();
+        }
     }
 
     /// Counts a response that was compressed (not one whose stored, compressed variant was served again).

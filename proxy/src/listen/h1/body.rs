@@ -57,12 +57,11 @@ pub(super) struct Lent {
 }
 
 impl H1Body {
-    /// Content of the given framing. `largest` 0: no limit.
+    /// Content of the given framing.
     pub(super) fn new(
         incoming: Box<Incoming>,
         framing: Framing,
         expects_continue: bool,
-        largest: u64,
         pause: Duration,
     ) -> (Self, Lent) {
         let shape = match framing {
@@ -81,12 +80,16 @@ impl H1Body {
             incoming: Some(incoming),
             shape,
             received: 0,
-            largest: if largest == 0 { u64::MAX } else { largest },
+            largest: u64::MAX,
             pause,
             on_first_read,
             hand_back: Some(hand_back),
         };
         (body, Lent { returned, continue_wanted })
+    }
+
+    pub(crate) fn hold_to(&mut self, largest: u64) {
+        self.largest = largest;
     }
 
     pub(crate) fn is_tunnel(&self) -> bool {

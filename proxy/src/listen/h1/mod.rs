@@ -201,7 +201,7 @@ async fn exchange(
         return Some(incoming);
     }
     incoming.complete = false;
-    let (body, lent) = H1Body::new(incoming, framing, expects_continue, limits.body_size, limits.body_timeout);
+    let (body, lent) = H1Body::new(incoming, framing, expects_continue, limits.body_timeout);
     request.body = RequestBody::H1(Box::new(body));
     request.continue_wanted = lent.continue_wanted;
     service::serve(runtime, connection, request, Sink::H1(writer)).await;

@@ -159,6 +159,7 @@ mod tests {
 
     fn limits() -> Limits {
         Limits {
+            connections_per_client: 0,
             connections: 1,
             head_timeout: Duration::ZERO,
             handshake_timeout: Duration::ZERO,

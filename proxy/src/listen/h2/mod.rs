@@ -118,7 +118,7 @@ async fn stream_task(
     } else if length == Some(0) {
         return H2Writer::new(respond, floor).abort();
     } else {
-        RequestBody::H2(Box::new(H2Body::new(body, length, limits.body_size, limits.body_timeout)))
+        RequestBody::H2(Box::new(H2Body::new(body, length, limits.body_timeout)))
     };
     let request =
         Request { method: parts.method, target, version: Version::HTTP_2, fields, body, continue_wanted: None };
@@ -159,8 +159,12 @@ pub(crate) struct H2Body {
 }
 
 impl H2Body {
-    fn new(stream: RecvStream, length: Option<u64>, largest: u64, pause: Duration) -> Self {
-        Self { stream, length, received: 0, largest: if largest == 0 { u64::MAX } else { largest }, pause }
+    fn new(stream: RecvStream, length: Option<u64>, pause: Duration) -> Self {
+        Self { stream, length, received: 0, largest: u64::MAX, pause }
+    }
+
+    pub(crate) fn hold_to(&mut self, largest: u64) {
+        self.largest = largest;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
