@@ -277,9 +277,6 @@ fn the_disk_tier_of_a_stopped_instance_is_listed_and_checked() {
         proxy.get(target);
     }
     written(&proxy, 4);
-    let running = proxy.directory().join("forebay.toml");
-    let refused = forebay(&["cache", "stats", "--config", running.to_str().unwrap()]);
-    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
     let directory = proxy.kill();
     let file = directory.path().join("forebay.toml");
     let run = |arguments: &[&str]| {
@@ -298,4 +295,55 @@ fn the_disk_tier_of_a_stopped_instance_is_listed_and_checked() {
     let check = run(&["check"]);
     assert_eq!(check.code, Some(1), "{}", check.stdout);
     assert_eq!(run(&["check"]).code, Some(0), "what was damaged is gone");
+}
+
+/// The listener has a port of the kernel's choice: a copy of the configuration tells which.
+fn config_of_running(proxy: &Proxy) -> String {
+    let text = std::fs::read_to_string(proxy.directory().join("forebay.toml")).unwrap();
+    let admin = text.find("[admin]").unwrap();
+    let known = text[admin..].replacen("127.0.0.1:0", &proxy.admin().to_string(), 1);
+    let copy = proxy.directory().join("running.toml");
+    std::fs::write(&copy, text[..admin].to_owned() + &known).unwrap();
+    copy.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_disk_tier_of_a_running_instance_is_asked_for_at_its_admin_listener() {
+    let origin = origin();
+    let proxy = config(&origin).start();
+    for target in ["/blog/1", "/blog/2?a=%C3%A4", "/shop", "/large/2"] {
+        proxy.get(target);
+    }
+    written(&proxy, 4);
+    let config = config_of_running(&proxy);
+    let run = |arguments: &[&str]| forebay(&[&["cache"], arguments, &["--config", &config]].concat());
+    let stats = run(&["stats"]);
+    assert!(stats.code == Some(0) && stats.stdout.contains("entries          4"), "{}{}", stats.stdout, stats.stderr);
+    assert!(stats.stderr.contains("answered by the running instance"), "{}", stats.stderr);
+    let listed = run(&["list", "--prefix", "http://site.test/blog/"]);
+    let uris: Vec<_> = listed.stdout.lines().filter_map(|line| line.rsplit(' ').next()).collect();
+    assert_eq!(uris, ["http://site.test/blog/1", "http://site.test/blog/2?a=%C3%A4"], "{}", listed.stderr);
+    assert_eq!(run(&["check"]).code, Some(0));
+    let large = files(&proxy.directory().join("cache/large")).pop().unwrap();
+    let mut bytes = std::fs::read(&large).unwrap();
+    bytes[MIB] ^= 1;
+    std::fs::write(&large, bytes).unwrap();
+    let check = run(&["check"]);
+    assert_eq!(check.code, Some(1), "{}{}", check.stdout, check.stderr);
+    assert!(check.stdout.contains("sound            3") && check.stdout.contains("damaged          1"));
+    assert_eq!(run(&["check"]).code, Some(0), "what was damaged is gone");
+    assert_eq!(proxy.get("/shop").cache(), "HIT", "it serves on");
+    assert_eq!(origin.total(), 4);
+}
+
+#[test]
+fn a_running_instance_that_cannot_be_asked_is_an_error_with_the_reason() {
+    let origin = origin();
+    let proxy = config(&origin).start();
+    let file = proxy.directory().join("forebay.toml");
+    let refused = forebay(&["cache", "check", "--config", file.to_str().unwrap()]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("in use by another process"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("its admin listener"), "{}", refused.stderr);
+    assert_eq!(proxy.ask_admin("/cache/nothing").status, 404);
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::request::{self, Failure};
@@ -27,12 +28,17 @@ pub(super) async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, stat
         Ok(Err(Failure::Gone)) => return,
         Err(_) => (Response::status(StatusCode::REQUEST_TIMEOUT), false),
     };
-    let bytes = response.into_bytes(head);
-    let send = async {
-        stream.write_all(&bytes).await?;
-        stream.shutdown().await
-    };
-    if !matches!(timeout(SEND_DEADLINE, send).await, Ok(Ok(()))) {
+    let bytes = response.to_bytes(head);
+    let lines = response.lines.filter(|_| !head);
+    if !matches!(timeout(SEND_DEADLINE, stream.write_all(&bytes)).await, Ok(Ok(()))) {
+        return;
+    }
+    if let Some(lines) = lines
+        && !send_lines(&mut stream, lines).await
+    {
+        return;
+    }
+    if !matches!(timeout(SEND_DEADLINE, stream.shutdown()).await, Ok(Ok(()))) {
         return;
     }
     let drain = async {
@@ -47,4 +53,19 @@ pub(super) async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, stat
     };
     // Whether it took too long makes no difference any more.
     let _ = timeout(LINGER, drain).await;
+}
+
+/// Sends `lines` in chunks, as they come; whether all of them went. The deadline is for each piece.
+async fn send_lines(stream: &mut (impl AsyncWrite + Unpin), mut lines: mpsc::Receiver<String>) -> bool {
+    while let Some(line) = lines.recv().await {
+        // A chunk without content would be the last.
+        if line.is_empty() {
+            continue;
+        }
+        let chunk = format!("{:x}\r\n{line}\r\n", line.len());
+        if !matches!(timeout(SEND_DEADLINE, stream.write_all(chunk.as_bytes())).await, Ok(Ok(()))) {
+            return false;
+        }
+    }
+    matches!(timeout(SEND_DEADLINE, stream.write_all(b"0\r\n\r\n")).await, Ok(Ok(())))
 }

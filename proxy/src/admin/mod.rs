@@ -1,4 +1,4 @@
-//! The operator's listener: metrics, readiness and a status page. Never on the public side.
+//! The operator's listener: metrics, readiness, a status page, and a look at the disk tier. Never on the public side.
 //!
 //! A server of its own, a few hundred lines: one request a connection, GET and HEAD, every wait bounded. It shares nothing
 //! with the serving path but the [`AdminState`] it reads, so it answers while the proxy drowns.
@@ -6,6 +6,7 @@
 mod connection;
 mod explain;
 mod host;
+pub(crate) mod inspect;
 mod operator;
 mod page;
 mod request;
@@ -19,9 +20,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
+use self::inspect::Look;
 pub(crate) use self::operator::Operator;
 pub(crate) use self::status::{ConnectionStatus, ServerStatus, SiteStatus, StatusReport, TierStatus, UpstreamStatus};
 
@@ -57,6 +59,12 @@ pub(crate) trait AdminState {
     /// What is wrong with the question.
     async fn explain(&self, question: Question) -> Result<Value, String> {
         Err(format!("{} cannot be explained here", question.url))
+    }
+
+    /// Looks at the disk tier: what there is to tell comes line by line. Otherwise why not.
+    fn inspect(&self, look: Look) -> Result<mpsc::Receiver<String>, String> {
+        let _ = look;
+        Err("there is no disk tier".to_owned())
     }
 
     /// Names the listener may be asked for by, beside addresses, `localhost` and names without a dot.

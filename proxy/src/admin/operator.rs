@@ -9,8 +9,9 @@ use forebay_config::model::HostPattern;
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, mpsc, watch};
 
+use super::inspect::{self, Look};
 use super::{AdminState, ConnectionStatus, ServerStatus, SiteStatus, StatusReport, TierStatus, UpstreamStatus};
 use crate::explain::{Question, explain};
 use crate::runtime::{Runtime, Shared};
@@ -20,11 +21,13 @@ pub(crate) struct Operator {
     shared: Arc<Shared>,
     draining: watch::Receiver<bool>,
     started: Instant,
+    /// One look at the disk tier at a time: each reads all of it.
+    inspections: Arc<Semaphore>,
 }
 
 impl Operator {
     pub(crate) fn new(shared: Arc<Shared>, draining: watch::Receiver<bool>) -> Self {
-        Self { shared, draining, started: Instant::now() }
+        Self { shared, draining, started: Instant::now(), inspections: Arc::new(Semaphore::new(1)) }
     }
 
     /// The admin listener as a Pingora service. It goes on while the proxy drains.
@@ -84,6 +87,13 @@ impl AdminState for Operator {
     fn degraded(&self) -> Vec<String> {
         let disk = self.shared.lasting.store.disk().and_then(|disk| disk.degraded());
         disk.map(|reason| format!("disk tier degraded: {reason}")).into_iter().collect()
+    }
+
+    fn inspect(&self, look: Look) -> Result<mpsc::Receiver<String>, String> {
+        let lasting = &self.shared.lasting;
+        lasting.store.disk().ok_or("there is no disk tier")?;
+        let permit = Arc::clone(&self.inspections).try_acquire_owned().map_err(|_| "somebody looks at it already")?;
+        inspect::answer(Arc::clone(&self.shared), look, lasting.clock.now(), permit).map_err(|e| e.to_string())
     }
 
     fn metrics(&self) -> String {

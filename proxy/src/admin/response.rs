@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use http::StatusCode;
+use tokio::sync::mpsc;
 
 /// One response.
 #[derive(Debug)]
@@ -12,17 +13,24 @@ pub(super) struct Response {
     /// Further field lines, `name: value`. Fixed text only.
     fields: &'static [&'static str],
     content: String,
+    /// What follows, in chunks.
+    pub(super) lines: Option<mpsc::Receiver<String>>,
 }
 
 impl Response {
     pub(super) fn new(status: StatusCode, content_type: &'static str, content: String) -> Self {
-        Self { status, content_type, fields: &[], content }
+        Self { status, content_type, fields: &[], content, lines: None }
     }
 
     pub(super) fn text(status: StatusCode, content: impl Into<String>) -> Self {
         let mut content = content.into();
         content.push('\n');
         Self::new(status, "text/plain; charset=utf-8", content)
+    }
+
+    /// Content that comes by and by.
+    pub(super) fn lines(lines: mpsc::Receiver<String>) -> Self {
+        Self { lines: Some(lines), ..Self::new(StatusCode::OK, "text/plain; charset=utf-8", String::new()) }
     }
 
     /// Just the status and its name.
@@ -36,18 +44,21 @@ impl Response {
     }
 
     /// The bytes to send; `head` leaves the content away.
-    pub(super) fn into_bytes(self, head: bool) -> Vec<u8> {
+    pub(super) fn to_bytes(&self, head: bool) -> Vec<u8> {
         let mut text = String::with_capacity(self.content.len() + 512);
         let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+        let length = match &self.lines {
+            Some(_) => "Transfer-Encoding: chunked".to_owned(),
+            None => format!("Content-Length: {}", self.content.len()),
+        };
         // Writing into a string does not fail.
         let _ = write!(
             text,
-            "HTTP/1.1 {} {}\r\nDate: {date}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
+            "HTTP/1.1 {} {}\r\nDate: {date}\r\nContent-Type: {}\r\n{length}\r\nCache-Control: no-store\r\n\
              X-Content-Type-Options: nosniff\r\nConnection: close\r\n",
             self.status.as_str(),
             self.status.canonical_reason().unwrap_or_default(),
             self.content_type,
-            self.content.len(),
         );
         for field in self.fields {
             text.push_str(field);

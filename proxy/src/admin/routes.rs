@@ -3,6 +3,7 @@
 use http::StatusCode;
 use http::header::HOST;
 
+use super::inspect::Look;
 use super::request::Request;
 use super::response::Response;
 use super::{AdminState, explain, host, page};
@@ -29,12 +30,22 @@ pub(super) async fn respond(request: &Request, state: &(dyn AdminState + Send + 
         },
         "/metrics" => |_, state| Response::new(StatusCode::OK, CONTENT_TYPE, state.metrics()),
         "/ready" => ready,
+        "/cache/stats" | "/cache/check" | "/cache/list" => inspect,
         "/live" => |_, _| Response::text(StatusCode::OK, "live"),
         _ => return Response::status(StatusCode::NOT_FOUND),
     };
     match request.method.as_str() {
         "GET" | "HEAD" => answer(request, state),
         _ => Response::status(StatusCode::METHOD_NOT_ALLOWED).with_fields(&["Allow: GET, HEAD"]),
+    }
+}
+
+/// 200 and lines, or 503 and why not.
+fn inspect(request: &Request, state: &(dyn AdminState + Send + Sync)) -> Response {
+    match Look::of(request).map(|look| state.inspect(look)) {
+        Some(Ok(lines)) => Response::lines(lines),
+        Some(Err(reason)) => Response::text(StatusCode::SERVICE_UNAVAILABLE, reason),
+        None => Response::status(StatusCode::NOT_FOUND),
     }
 }
 

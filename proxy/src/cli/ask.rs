@@ -1,5 +1,7 @@
 //! Questions to the admin listener of a running instance.
 
+use std::io::{BufRead as _, BufReader};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,6 +16,9 @@ const FIELD: &str = "Explain-Field";
 
 /// A live explanation waits for the origin.
 const LIMIT: Duration = Duration::from_secs(70);
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// What came of a question.
 pub(super) enum Ask {
@@ -56,4 +61,32 @@ fn send(admin: &str, request: ureq::RequestBuilder<ureq::typestate::WithoutBody>
         Ok(value) => Ask::Answered(value),
         Err(_) => Ask::Refused(format!("what answers on {admin} is no Forebay, or another version")),
     }
+}
+
+/// Where `listener` can be reached from this machine.
+pub(super) fn address(listener: SocketAddr) -> SocketAddr {
+    let ip = match listener.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listener.port())
+}
+
+/// Asks for `target` and tells `each` line of the answer, however long that takes. Otherwise why there is none, or not all
+/// of it.
+pub(super) fn lines(listener: SocketAddr, target: &str, mut each: impl FnMut(&str)) -> Result<(), String> {
+    let address = address(listener);
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_connect(Some(CONNECT)).proxy(None);
+    let agent = ureq::Agent::new_with_config(config.timeout_recv_response(Some(LIMIT)).build());
+    let failed = |error: &dyn std::fmt::Display| format!("its admin listener, {address}: {error}");
+    let mut response = agent.get(format!("http://{address}{target}")).call().map_err(|error| failed(&error))?;
+    if !response.status().is_success() {
+        let said = response.body_mut().read_to_string().unwrap_or_default();
+        return Err(failed(&format!("{}: {}", response.status(), said.trim())));
+    }
+    for line in BufReader::new(response.body_mut().as_reader()).lines() {
+        each(&line.map_err(|error| failed(&error))?);
+    }
+    Ok(())
 }

@@ -16,6 +16,9 @@ use clap::{Args, Parser, Subcommand};
 /// Where packages and the systemd unit put it.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/forebay/forebay.toml";
 
+/// What `forebay cache` ends with.
+const CACHE_EXITS: &str = "Exit: 0 all is well, 1 `check` found damage, 2 the tier cannot be looked at.";
+
 /// A caching reverse proxy with static offload for PHP and WordPress farms.
 #[derive(Debug, Parser)]
 #[command(
@@ -49,8 +52,8 @@ enum Verb {
     Run(Run),
     /// Check a configuration file: all mistakes at once, exit 1 if there are any.
     Check(Check),
-    /// Look at the disk tier of an instance that is not running.
-    #[command(subcommand)]
+    /// Look at the disk tier, of a running instance (by its admin listener) or a stopped one.
+    #[command(subcommand, after_help = CACHE_EXITS)]
     Cache(cache::Verb),
     /// Say what becomes of a request, why, and what to change to make it a hit.
     Explain(explain::Explain),

@@ -1,19 +1,21 @@
-//! Looking at everything: whether it is sound, and what it is.
+//! Looking at everything: whether it is sound, and what it is. Neither counts as a use of what is looked at, nor pushes
+//! what is in use out of the page cache where the kernel can help that.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::format;
 use super::head::Head;
 use super::index::Slot;
 use super::large::LargeContent;
-use super::reader::{Lookup, Mode, pread};
+use super::reader::{Mode, pread};
 use super::stats::Counters;
 use super::{DiskStore, Shared};
 use crate::clock::Timestamp;
 use crate::key::CacheKey;
 
 /// What a check found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CheckReport {
     /// Entries read and found sound.
     pub sound: u64,
@@ -48,92 +50,111 @@ pub struct Listed {
     pub ttl: i64,
 }
 
+/// What became of one entry.
+enum Verdict {
+    /// With so many bytes of content.
+    Sound(u64),
+    Damaged,
+    /// Evicted or replaced meanwhile, or it could not be read: neither sound nor damaged.
+    Unknown,
+}
+
 impl DiskStore {
     /// Reads and verifies everything. Takes as long as reading all of it does; do not call it on a thread that serves.
     #[must_use]
     pub fn check(&self) -> CheckReport {
-        let corrupt = || self.shared.counters.corrupt.load(std::sync::atomic::Ordering::Relaxed);
-        let mut report = CheckReport { at_start: corrupt(), ..CheckReport::default() };
+        self.check_while(|_| true)
+    }
+
+    /// The same; after each entry `goes_on` is told how far it is, and says whether to go on.
+    pub fn check_while(&self, mut goes_on: impl FnMut(&CheckReport) -> bool) -> CheckReport {
+        let at_start = self.shared.counters.at_start.load(Ordering::Relaxed);
+        let mut report = CheckReport { at_start, ..CheckReport::default() };
         for slot in self.shared.index.slots() {
-            // One that was evicted meanwhile is neither sound nor damaged.
-            if let Some(bytes) = self.verify(&slot) {
-                report.sound += 1;
-                report.bytes += bytes;
+            match self.verify(&slot) {
+                Verdict::Sound(bytes) => {
+                    report.sound += 1;
+                    report.bytes += bytes;
+                }
+                Verdict::Damaged => report.damaged += 1,
+                Verdict::Unknown => {}
+            }
+            if !goes_on(&report) {
+                break;
             }
         }
-        report.damaged = corrupt() - report.at_start;
         report
     }
 
-    /// Entries whose URI begins with `prefix`, in no order.
-    #[must_use]
-    pub fn list(&self, prefix: &str, now: Timestamp) -> Vec<Listed> {
-        let mut listed = Vec::new();
+    /// Tells `each` of the entries whose URI begins with `prefix`, in no order, until it says no. Codings are not told.
+    pub fn list(&self, prefix: &str, now: Timestamp, mut each: impl FnMut(Listed) -> bool) {
         let slots = self.shared.index.slots();
         for slot in slots.iter().filter(|slot| slot.form() == 0) {
-            let Some(key) = self.key(slot).filter(|key| key.to_string().starts_with(prefix)) else { continue };
-            let read = match self.get(&key) {
-                Lookup::Ready(variants) => variants,
-                Lookup::Blocking(read) => read.read_now(),
-            };
-            for variant in read.iter() {
-                let response = &variant.response;
-                if self.shared.variance(response.variance()) == slot.variance() {
-                    listed.push(Listed {
-                        key: key.clone(),
-                        status: response.status().as_u16(),
-                        length: variant.length(),
-                        stored: response.metadata().response_time,
-                        ttl: response.ttl(now),
-                    });
-                }
+            if let Some(listed) = self.listed(slot, now)
+                && listed.key.to_string().starts_with(prefix)
+                && !each(listed)
+            {
+                return;
             }
         }
-        listed
     }
 
-    fn key(&self, slot: &Slot) -> Option<CacheKey> {
+    /// `None` when the entry is gone, or cannot be read.
+    fn listed(&self, slot: &Slot, now: Timestamp) -> Option<Listed> {
         let bytes = record(&self.shared, slot)?;
         let record = format::open(&bytes, slot, self.shared.nonce()).ok()?;
-        CacheKey::from_bytes(record.key)
+        let key = CacheKey::from_bytes(record.key)?;
+        let Some(Head::Response { response, large }) = Head::decode(record.head) else { return None };
+        let length = large.map_or(record.content.len() as u64, |(length, _)| length);
+        let response = response.into_response(&bytes, bytes::Bytes::new())?;
+        let (status, stored) = (response.status().as_u16(), response.metadata().response_time);
+        Some(Listed { key, status, length, stored, ttl: response.ttl(now) })
     }
 
-    /// Bytes of content verified; `None` when the entry is gone or was dropped.
-    fn verify(&self, slot: &Slot) -> Option<u64> {
+    fn verify(&self, slot: &Slot) -> Verdict {
         let shared = &self.shared;
-        let bytes = record(shared, slot)?;
+        // Gone meanwhile, it was not damage that was found.
+        let damaged = |what: &str| match shared.index.contains(slot) {
+            Some(_) => {
+                shared.corrupt(slot, what);
+                Verdict::Damaged
+            }
+            None => Verdict::Unknown,
+        };
+        let Some(bytes) = record(shared, slot) else {
+            return match shared.segment(slot.segment) {
+                // `record` has found it too short, and dropped it.
+                Some(_) if shared.index.contains(slot).is_none() => Verdict::Damaged,
+                _ => Verdict::Unknown,
+            };
+        };
         let record = match format::open(&bytes, slot, shared.nonce()) {
             Ok(record) => record,
-            Err(what) => {
-                shared.corrupt(slot, &what.to_string());
-                return None;
-            }
+            Err(what) => return damaged(&what.to_string()),
         };
         match Head::decode(record.head) {
             Some(Head::Response { large: Some((length, table)), .. }) if slot.is_large() => {
                 let Some(file) = shared.large.get(slot.position()) else {
-                    if shared.index.contains(slot).is_some() {
-                        shared.corrupt(slot, "large content is missing");
-                    }
-                    return None;
+                    return damaged("large content is missing");
                 };
                 let table = bytes.slice_ref(table);
                 let opened = std::fs::File::open(&file.path);
                 let content =
                     opened.and_then(|handle| LargeContent::new(handle, file, length, table, *slot, Arc::clone(shared)));
                 let Ok(content) = content else {
-                    if shared.index.contains(slot).is_some() {
-                        shared.corrupt(slot, "large content cannot be opened, or is of another length");
-                    }
-                    return None;
+                    return damaged("large content cannot be opened, or is of another length");
                 };
-                content.verify().ok().map(|()| length)
+                match content.verify() {
+                    Ok(()) => Verdict::Sound(length),
+                    // It has been counted and dropped.
+                    Err(_) if shared.index.contains(slot).is_none() => Verdict::Damaged,
+                    Err(_) => Verdict::Unknown,
+                }
             }
-            Some(Head::Response { large: None, .. } | Head::Coded { .. }) => Some(record.content.len() as u64),
-            _ => {
-                shared.corrupt(slot, "metadata that cannot be decoded");
-                None
+            Some(Head::Response { large: None, .. } | Head::Coded { .. }) => {
+                Verdict::Sound(record.content.len() as u64)
             }
+            _ => damaged("metadata that cannot be decoded"),
         }
     }
 }
@@ -141,7 +162,7 @@ impl DiskStore {
 /// The bytes of the record at `slot`.
 fn record(shared: &Shared, slot: &Slot) -> Option<bytes::Bytes> {
     let segment = shared.segment(slot.segment)?;
-    match pread(shared, &segment.file, slot.length as usize, slot.offset.into(), Mode::Blocking) {
+    match pread(shared, &segment.file, slot.length as usize, slot.offset.into(), Mode::Once) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             shared.corrupt(slot, "record beyond the end of its segment");

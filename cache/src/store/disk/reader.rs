@@ -30,7 +30,12 @@ pub(super) enum Mode {
     Inline,
     /// Yes.
     Blocking,
+    /// Yes, and what it brings into the page cache is not meant to stay there.
+    Once,
 }
+
+/// `RWF_DONTCACHE` (Linux 6.14): pages that were not cached before are dropped after the read.
+const DONTCACHE: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
 
 /// What a look-up found.
 #[derive(Debug)]
@@ -68,7 +73,12 @@ pub(super) fn pread(shared: &Shared, file: &File, length: usize, at: u64, mode: 
         return Ok(None);
     }
     let mut buffer = vec![0; length];
-    if mode == Mode::Blocking {
+    if mode == Mode::Once
+        && preadv2(file.as_fd(), &mut [IoSliceMut::new(&mut buffer)], at, DONTCACHE).is_ok_and(|read| read == length)
+    {
+        return Ok(Some(Bytes::from(buffer)));
+    }
+    if mode != Mode::Inline {
         return file.read_exact_at(&mut buffer, at).map(|()| Some(Bytes::from(buffer)));
     }
     match preadv2(file.as_fd(), &mut [IoSliceMut::new(&mut buffer)], at, ReadWriteFlags::NOWAIT) {
@@ -271,7 +281,7 @@ fn open_large(
         return Some(Err(io::ErrorKind::NotFound.into()));
     };
     let handle = match mode {
-        Mode::Blocking => File::open(&file.path),
+        Mode::Blocking | Mode::Once => File::open(&file.path),
         Mode::Inline => {
             let flags = OFlags::RDONLY | OFlags::CLOEXEC;
             match openat2(CWD, &file.path, flags, Permissions::empty(), ResolveFlags::CACHED) {

@@ -65,6 +65,7 @@ pub(super) fn recover(shared: &Shared) -> io::Result<Recovered> {
     let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     shared.counters.recovery_micros.store(took, Ordering::Relaxed);
     let (entries, corrupt) = (shared.index.len(), shared.counters.corrupt.load(Ordering::Relaxed));
+    shared.counters.at_start.store(corrupt, Ordering::Relaxed);
     tracing::info!(entries, segments = found.segments.len(), corrupt, micros = took, "disk tier recovered");
     Ok(next)
 }

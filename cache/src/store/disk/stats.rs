@@ -41,6 +41,8 @@ pub(super) struct Counters {
     pub(super) write_errors: AtomicU64,
     pub(super) read_errors: AtomicU64,
     pub(super) corrupt: AtomicU64,
+    /// Of these, what recovery found.
+    pub(super) at_start: AtomicU64,
     pub(super) recovery_micros: AtomicU64,
     pub(super) degraded: Mutex<Option<String>>,
 }

@@ -69,7 +69,7 @@ impl LargeContent {
     /// Reads and verifies all of it on this thread, a block at a time.
     pub(in super::super) fn verify(&self) -> io::Result<()> {
         let blocks = self.length.div_ceil(BLOCK);
-        (0..blocks).try_for_each(|index| self.block(index, Mode::Blocking).map(drop))
+        (0..blocks).try_for_each(|index| self.block(index, Mode::Once).map(drop))
     }
 
     /// Reads a block; `None` when that would block.

@@ -214,7 +214,11 @@ fn everything_is_listed_by_prefix_and_checked() {
     store.insert(&key("a/large"), response(content(1, 3 << 20)));
     store.flush();
     let now = crate::clock::Timestamp::from_secs(0);
-    let mut listed = store.list("http://www.example.com/a/", now);
+    let mut listed = Vec::new();
+    store.list("http://www.example.com/a/", now, |each| {
+        listed.push(each);
+        true
+    });
     listed.sort_by(|a, b| a.key.cmp(&b.key));
     let told: Vec<_> = listed.iter().map(|each| (each.key.path(), each.status, each.length)).collect();
     assert_eq!(told, [("/a/1", 200, 1000), ("/a/2", 200, 1000), ("/a/large", 200, 3 << 20)]);
