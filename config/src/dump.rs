@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::model::{
-    CacheRules, Config, Icp, IcpPeer, Limits, Listen, LogTarget, RefreshPattern, Route, Site, Upstream,
+    CacheRules, Config, Icp, IcpPeer, Limits, Listen, LogTarget, RefreshPattern, Route, Site, Upstream, UpstreamServer,
 };
 use crate::preset;
 use crate::read::{BALANCE, FORMATS, PARENT_BALANCE, PRESETS, PROXY_PROTOCOL, SET_COOKIE};
@@ -170,18 +170,37 @@ fn write_upstream(upstream: &Upstream, out: &mut Text) {
     out.header("[[upstream]]");
     out.string("name", &upstream.name);
     out.string("balance", choice::word(upstream.balance, &BALANCE));
+    if let Some(name) = &upstream.hash_name {
+        out.string("hash_name", name);
+    }
+    out.word("hash_balance_factor", upstream.hash_balance_factor);
     out.word("keepalive", upstream.keepalive);
-    let servers = upstream.servers.iter();
-    out.array(
-        "servers",
-        servers.map(|server| format!("{{ address = {}, weight = {} }}", quote(&server.address), server.weight)),
-    );
+    out.array("servers", upstream.servers.iter().map(server));
     if let Some(source) = upstream.source {
         out.string("source", &source.to_string());
     }
+    out.word("queue", upstream.queue);
+    out.duration("queue_timeout", upstream.queue_timeout);
+    out.word("max_fails", upstream.max_fails);
+    out.duration("fail_timeout", upstream.fail_timeout);
+    out.duration("slow_start", upstream.slow_start);
+    out.duration("drain_timeout", upstream.drain_timeout);
     out.duration("connect_timeout", upstream.connect_timeout);
     out.duration("read_timeout", upstream.read_timeout);
     out.duration("write_timeout", upstream.write_timeout);
+}
+
+/// An entry of `servers`; what is rare stands there only where it is.
+fn server(server: &UpstreamServer) -> String {
+    let mut text = format!("{{ address = {}, weight = {}", quote(&server.address), server.weight);
+    // Writing to a string cannot fail.
+    if server.max_connections > 0 {
+        let _ = write!(text, ", max_connections = {}", server.max_connections);
+    }
+    if server.backup {
+        text.push_str(", backup = true");
+    }
+    text + " }"
 }
 
 /// The rules that differ from `base`; all of them where there is none.

@@ -123,6 +123,12 @@ fn parse_with(text: &str, name: &str, resolve: reading::Resolve) -> Result<Confi
     reading.finish(config)
 }
 
+/// The word for a way to balance.
+#[must_use]
+pub fn balance_word(balance: model::Balance) -> &'static str {
+    values::choice::word(balance, &read::BALANCE)
+}
+
 #[cfg(test)]
 mod fuzz_tests;
 #[cfg(test)]

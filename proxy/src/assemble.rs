@@ -30,7 +30,7 @@ use crate::siblings::Siblings;
 use crate::site::Site;
 use crate::stages::offload::Root;
 use crate::stages::route::Routes;
-use crate::upstream::Pool;
+use crate::upstream::{Pool, Registry};
 
 /// Bytes that may wait in temporary files for slow clients, all together.
 const SPOOL_BUDGET: u64 = 8 * 1024 * 1024 * 1024;
@@ -86,7 +86,8 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         .max_capacity(NOT_SHARED_KEYS)
         .time_to_live(NOT_SHARED_FOR)
         .build_with_hasher(RandomState::new());
-    let siblings = siblings(config, &metrics)?;
+    let upstreams = Registry::default();
+    let siblings = siblings(config, &upstreams, &metrics)?;
     let identity = RandomState::new().hash_one(std::process::id());
     Ok(Arc::new(Lasting {
         clock: SystemClock,
@@ -100,6 +101,7 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         spool: Arc::new(SpoolSpace::new(&spool, SPOOL_BUDGET)),
         connector: Connector::new(Some(ConnectorOptions::new(IDLE_UPSTREAM_CONNECTIONS))),
         clients: guard::State::new(config.limits.connections, metrics.limit_evictions.clone()),
+        upstreams,
         account,
         siblings,
         metrics,
@@ -123,9 +125,9 @@ fn disk(config: &Config) -> Result<Option<DiskStore>, AssembleError> {
 /// # Errors
 ///
 /// As the kernel says.
-fn siblings(config: &Config, metrics: &Metrics) -> Result<Option<Arc<Siblings>>, AssembleError> {
+fn siblings(config: &Config, upstreams: &Registry, metrics: &Metrics) -> Result<Option<Arc<Siblings>>, AssembleError> {
     let Some(icp) = &config.icp else { return Ok(None) };
-    let bound = Siblings::bind(icp, metrics, |peer| Pool::of_peer(peer, icp, metrics));
+    let bound = Siblings::bind(icp, metrics, |peer| Pool::of_peer(peer, icp, upstreams, metrics));
     let failed = |error| AssembleError::Listen { address: icp.address, error };
     bound.map(|siblings| Some(Arc::new(siblings))).map_err(failed)
 }
@@ -147,7 +149,7 @@ pub(crate) fn runtime(config: Config, places: Places, lasting: Arc<Lasting>) -> 
     let certificates = tls::Certificates::load(&config).map_err(AssembleError::Other)?;
     let mut pools = Vec::with_capacity(config.upstreams.len());
     for upstream in &config.upstreams {
-        pools.push(Arc::new(Pool::new(upstream, &lasting.metrics).map_err(other)?));
+        pools.push(Arc::new(Pool::new(upstream, &lasting.upstreams, &lasting.metrics).map_err(other)?));
     }
     let mut sites = Vec::with_capacity(config.sites.len());
     for site in &config.sites {

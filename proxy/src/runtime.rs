@@ -24,7 +24,7 @@ use crate::listen::tls::Certificates;
 use crate::siblings::Siblings;
 use crate::site::Site;
 use crate::stages::route::Routes;
-use crate::upstream::Pool;
+use crate::upstream::{Pool, Registry};
 
 /// Everything one configuration says, compiled. A request holds on to the one it began with.
 pub(crate) struct Runtime {
@@ -54,6 +54,7 @@ pub(crate) struct Lasting {
     pub(crate) connector: Connector,
     /// What clients did and do, as far as it is limited.
     pub(crate) clients: guard::State,
+    pub(crate) upstreams: Registry,
     pub(crate) account: Account,
     /// Other caches that are asked before the AP servers.
     pub(crate) siblings: Option<Arc<Siblings>>,

@@ -48,6 +48,7 @@ use crate::stages::offload::{Offload, offload};
 use crate::stages::partial;
 use crate::stages::rescue::{Failure, rescue, synthetic};
 use crate::stages::route::route;
+use crate::upstream::{Asker, Asking, Pool};
 
 /// Serves one request.
 pub(crate) async fn serve(runtime: &Arc<Runtime>, connection: &Arc<Connection>, request: Request, mut sink: Sink<'_>) {
@@ -406,7 +407,9 @@ fn wanted(
     path_query: String,
     candidates: Vec<Variant>,
 ) -> Option<Wanted> {
+    let pool = Arc::clone(visit.route.pool.as_ref()?);
     Some(Wanted {
+        asker: asker(context, &pool, &path_query),
         key: key.clone(),
         // HEAD is answered from the response to GET.
         method: Method::GET,
@@ -414,10 +417,15 @@ fn wanted(
         url: visit.target.url(),
         forwarded: forwarded(context, visit, Purpose::Fill),
         route: Arc::clone(&visit.route),
-        pool: Arc::clone(visit.route.pool.as_ref()?),
+        pool,
         candidates,
         completion: None,
     })
+}
+
+/// What the choice of a server depends on.
+fn asker(context: &Context, pool: &Pool, path_query: &str) -> Asker {
+    pool.asker(&Asking { fields: &context.request.fields, client: context.client, path_query })
 }
 
 /// The request's fields as they are forwarded.
@@ -565,6 +573,7 @@ fn pass_job(
     };
     Ok(Job {
         lasting: Arc::clone(context.lasting()),
+        asker: asker(context, &pool, &path_query),
         pool,
         outbound: Outbound {
             method,

@@ -32,6 +32,11 @@ mod forward_servers;
 mod forward_slow_clients;
 mod forward_streams;
 
+mod balance_choice;
+mod balance_failures;
+mod balance_operator;
+mod balance_queue;
+
 mod cache_attacks;
 mod cache_collapse;
 mod cache_fills;

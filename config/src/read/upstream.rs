@@ -11,10 +11,33 @@ use crate::table::{Item, Table};
 use crate::values::{Wrong, address, choice, nearest, quoted, upstream_name};
 
 /// The words of `balance`.
-pub(crate) const BALANCE: [(&str, Balance); 1] = [("round-robin", Balance::RoundRobin)];
+pub(crate) const BALANCE: [(&str, Balance); 9] = [
+    ("round-robin", Balance::RoundRobin),
+    ("least-connections", Balance::LeastConnections),
+    ("random-two", Balance::RandomTwo),
+    ("least-time", Balance::LeastTime),
+    ("first", Balance::First),
+    ("hash-uri", Balance::HashUri),
+    ("hash-client", Balance::HashClient),
+    ("hash-header", Balance::HashHeader),
+    ("hash-cookie", Balance::HashCookie),
+];
 
-/// Words of `balance` that a later version has.
-const BALANCE_LATER: [&str; 4] = ["least-connections", "random-two", "hash-uri", "hash-client"];
+/// What others call them: HAProxy, nginx, Envoy.
+const BALANCE_ELSEWHERE: [(&str, &str); 12] = [
+    ("roundrobin", "round-robin"),
+    ("static-rr", "round-robin"),
+    ("rr", "round-robin"),
+    ("leastconn", "least-connections"),
+    ("least_conn", "least-connections"),
+    ("random", "random-two"),
+    ("least_time", "least-time"),
+    ("peak_ewma", "least-time"),
+    ("source", "hash-client"),
+    ("ip_hash", "hash-client"),
+    ("uri", "hash-uri"),
+    ("hdr", "hash-header"),
+];
 
 /// Longest wait for an AP server: reports and imports take their time.
 const READ_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -73,16 +96,25 @@ fn one(mut table: Table<'_, '_>, pools: &mut Pools) {
         .take("balance")
         .and_then(|item| item.parsed("round-robin", parse_balance))
         .map_or(Balance::RoundRobin, |found| found.value);
+    let hash_name = hash_name(&mut table, balance);
+    let hash_balance_factor = table.take("hash_balance_factor").and_then(|item| factor(&item)).unwrap_or(150);
     let keepalive = table.take("keepalive").and_then(|item| item.boolean()).unwrap_or(false);
     let servers = servers(&mut table, reading);
     let source = table.take("source").and_then(|item| item.parsed("192.168.0.150", source)).map(|found| found.value);
+    let mut number = |word, most, default| table.take(word).and_then(|item| item.integer(0..=most)).unwrap_or(default);
+    let queue = number("queue", 1_000_000, 256);
+    let max_fails = number("max_fails", 1000, 3);
     let mut timeout = |word, most, default| {
         let range = *TIMEOUT.start()..=most;
         table.take(word).and_then(|item| item.duration(range)).unwrap_or_else(|| Duration::from_secs(default))
     };
+    let queue_timeout = timeout("queue_timeout", *TIMEOUT.end(), 5);
+    let fail_timeout = timeout("fail_timeout", *TIMEOUT.end(), 10);
+    let drain_timeout = timeout("drain_timeout", READ_TIMEOUT_MAX, 1800);
     let connect_timeout = timeout("connect_timeout", *TIMEOUT.end(), 5);
     let read_timeout = timeout("read_timeout", READ_TIMEOUT_MAX, 60);
     let write_timeout = timeout("write_timeout", *TIMEOUT.end(), 60);
+    let slow_start = table.take("slow_start").and_then(|item| item.duration(Duration::ZERO..=*TIMEOUT.end()));
     table.unsupported("health", "`health`", "remove it; a server that cannot be connected to is skipped");
     table.unsupported("sticky", "`sticky`", "remove it; keep sessions in a store that all servers share");
     table.finish();
@@ -91,9 +123,17 @@ fn one(mut table: Table<'_, '_>, pools: &mut Pools) {
     pools.list.push(Upstream {
         name: text,
         balance,
+        hash_name,
+        hash_balance_factor,
         keepalive,
         servers,
         source,
+        queue: usize::try_from(queue).unwrap_or(usize::MAX),
+        queue_timeout,
+        max_fails: u32::try_from(max_fails).unwrap_or(u32::MAX),
+        fail_timeout,
+        slow_start: slow_start.unwrap_or(Duration::ZERO),
+        drain_timeout,
         connect_timeout,
         read_timeout,
         write_timeout,
@@ -107,11 +147,54 @@ fn source(text: &str) -> Result<IpAddr, Wrong> {
 }
 
 fn parse_balance(text: &str) -> Result<Balance, Wrong> {
-    if BALANCE_LATER.contains(&text) {
-        let message = format!("{} is not supported by this version", quoted(text));
-        return Err(Wrong::new(message, "write \"round-robin\", with a weight for each server"));
+    let elsewhere = BALANCE_ELSEWHERE.iter().find(|(theirs, _)| *theirs == text);
+    choice::parse(text, &BALANCE).map_err(|wrong| match elsewhere {
+        Some((_, ours)) => Wrong::new(wrong.message, format!("here it is called {}", quoted(ours))),
+        None => wrong,
+    })
+}
+
+/// `hash_name`: what to hash, where that has a name.
+fn hash_name(table: &mut Table<'_, '_>, balance: Balance) -> Option<String> {
+    let item = table.take("hash_name");
+    let (example, what) = match balance {
+        Balance::HashHeader => ("X-Tenant", "header"),
+        Balance::HashCookie => ("PHPSESSID", "cookie"),
+        _ => {
+            if let Some(item) = item {
+                let hint = "set balance = \"hash-header\" or \"hash-cookie\", or remove hash_name";
+                item.reading.misfit(&item.key, "`hash_name` without anything to hash by it", hint);
+            }
+            return None;
+        }
+    };
+    let Some(item) = item else {
+        let hint = format!("say which {what}: hash_name = \"{example}\"");
+        table.reading.misfit(&table.span, "`hash_name` is missing in [[upstream]]", hint);
+        return None;
+    };
+    item.parsed(example, token).map(|found| found.value)
+}
+
+/// The name of a header or a cookie: a token (RFC 9110 section 5.6.2).
+pub(super) fn token(text: &str) -> Result<String, Wrong> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    if plain && (1..=128).contains(&text.len()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Wrong::new(format!("{} is not a name", quoted(text)), "write letters, digits and hyphens: \"X-Tenant\""))
     }
-    choice::parse(text, &BALANCE)
+}
+
+/// `hash_balance_factor`, in HAProxy's terms: at 100 % a server could never be above its share, and none would fit.
+fn factor(item: &Item<'_, '_>) -> Option<u32> {
+    let value = item.integer(0..=10_000)?;
+    if (1..=100).contains(&value) {
+        let hint = "choose 101 or more, or 0 to let hashing alone decide";
+        item.wrong(Wrong::new(format!("{value} would leave no room for a share that is not exactly fair"), hint));
+        return None;
+    }
+    u32::try_from(value).ok()
 }
 
 fn servers(table: &mut Table<'_, '_>, reading: &Reading<'_>) -> Vec<UpstreamServer> {
@@ -128,6 +211,8 @@ fn servers(table: &mut Table<'_, '_>, reading: &Reading<'_>) -> Vec<UpstreamServ
     let servers: Vec<UpstreamServer> = items.into_iter().filter_map(|item| server(item, &mut seen)).collect();
     if servers.len() == count && servers.iter().all(|server| server.weight == 0) {
         reading.mistake(&span, "every server has weight 0", "give at least one a weight of 1 or more");
+    } else if servers.len() == count && servers.iter().all(|server| server.backup) {
+        reading.mistake(&span, "every server is a backup", "a backup stands in for others: leave `backup` out for one");
     }
     servers
 }
@@ -135,16 +220,22 @@ fn servers(table: &mut Table<'_, '_>, reading: &Reading<'_>) -> Vec<UpstreamServ
 /// `{ address = "…", weight = 2 }`, or the address alone.
 fn server(item: Item<'_, '_>, seen: &mut Vec<String>) -> Option<UpstreamServer> {
     let reading = item.reading;
-    let (found, weight) = if item.is_table() {
+    let (found, weight, max_connections, backup) = if item.is_table() {
         let mut table = item.table("an entry of `servers`")?;
         let found = table
             .require("address", "write { address = \"192.168.0.100:80\" }")
             .and_then(|item| item.parsed("192.168.0.100:80", with_text));
-        let weight = table.take("weight").and_then(|item| item.integer(0..=1000)).unwrap_or(1);
+        let mut number = |word, most, default| {
+            let value = table.take(word).and_then(|item| item.integer(0..=most));
+            value.and_then(|value| u32::try_from(value).ok()).unwrap_or(default)
+        };
+        let weight = number("weight", 1000, 1);
+        let max_connections = number("max_connections", 1_000_000, 0);
+        let backup = table.take("backup").and_then(|item| item.boolean()).unwrap_or(false);
         table.finish();
-        (found, weight)
+        (found, weight, max_connections, backup)
     } else {
-        (item.element("192.168.0.100:80", with_text), 1)
+        (item.element("192.168.0.100:80", with_text), 1, 0, false)
     };
     let Located { value: (text, host, port), span } = found?;
     if seen.contains(&text) {
@@ -153,7 +244,7 @@ fn server(item: Item<'_, '_>, seen: &mut Vec<String>) -> Option<UpstreamServer> 
     }
     seen.push(text.clone());
     let resolved = resolve(reading, &host, port, &span)?;
-    Some(UpstreamServer { address: text, resolved, weight: u32::try_from(weight).unwrap_or(1) })
+    Some(UpstreamServer { address: text, resolved, weight, max_connections, backup })
 }
 
 fn with_text(text: &str) -> Result<(String, String, u16), Wrong> {

@@ -13,6 +13,7 @@ mod request;
 mod response;
 mod routes;
 mod status;
+mod upstreams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,8 @@ use tokio::task::JoinSet;
 
 use self::inspect::Look;
 pub(crate) use self::operator::Operator;
+use crate::upstream::Order;
+
 pub(crate) use self::status::{ConnectionStatus, ServerStatus, SiteStatus, StatusReport, TierStatus, UpstreamStatus};
 
 use crate::explain::Question;
@@ -65,6 +68,16 @@ pub(crate) trait AdminState {
     fn inspect(&self, look: Look) -> Result<mpsc::Receiver<String>, String> {
         let _ = look;
         Err("there is no disk tier".to_owned())
+    }
+
+    /// Pools and their servers.
+    fn upstreams(&self) -> Vec<UpstreamStatus> {
+        Vec::new()
+    }
+
+    /// Tells the server of this name, in this pool or in all; how many servers that are.
+    fn order(&self, _pool: Option<&str>, _server: &str, _order: Order) -> usize {
+        0
     }
 
     /// Names the listener may be asked for by, beside addresses, `localhost` and names without a dot.

@@ -15,6 +15,7 @@ use super::inspect::{self, Look};
 use super::{AdminState, ConnectionStatus, ServerStatus, SiteStatus, StatusReport, TierStatus, UpstreamStatus};
 use crate::explain::{Question, explain};
 use crate::runtime::{Runtime, Shared};
+use crate::upstream::Order;
 
 /// Gathers what the admin listener shows.
 pub(crate) struct Operator {
@@ -98,12 +99,26 @@ impl AdminState for Operator {
 
     fn metrics(&self) -> String {
         self.refresh();
+        for pool in &self.shared.runtime().pools {
+            self.shared.lasting.metrics.queued(&pool.name, pool.queued());
+        }
         self.shared.lasting.metrics.render()
     }
 
     async fn explain(&self, question: Question) -> Result<Value, String> {
         let finding = explain(&self.shared.runtime(), &question).await?;
         serde_json::to_value(finding).map_err(|error| error.to_string())
+    }
+
+    fn upstreams(&self) -> Vec<UpstreamStatus> {
+        self.pools(&self.shared.runtime())
+    }
+
+    fn order(&self, pool: Option<&str>, server: &str, order: Order) -> usize {
+        let runtime = self.shared.runtime();
+        let now = self.shared.lasting.clock.now();
+        let meant = runtime.pools.iter().filter(|known| pool.is_none_or(|pool| *known.name == *pool));
+        meant.map(|pool| pool.order(server, order, now)).sum()
     }
 
     fn status(&self) -> StatusReport {
@@ -124,7 +139,7 @@ impl AdminState for Operator {
             },
             tiers: self.refresh(),
             sites,
-            upstreams: self.upstreams(&runtime),
+            upstreams: self.pools(&runtime),
         }
     }
 }
@@ -151,12 +166,16 @@ fn host(pattern: &HostPattern) -> String {
 }
 
 impl Operator {
-    fn upstreams(&self, runtime: &Runtime) -> Vec<UpstreamStatus> {
+    fn pools(&self, runtime: &Runtime) -> Vec<UpstreamStatus> {
         let now = self.shared.lasting.clock.now();
         let server = |server: &Arc<crate::upstream::Server>| ServerStatus {
-            address: server.label.to_string(),
+            name: server.label.to_string(),
+            address: server.address.to_string(),
             weight: server.weight,
-            up: !server.is_avoided(now),
+            backup: server.backup,
+            state: server.condition(now),
+            active: server.active(),
+            max_connections: server.max_connections,
             requests: server.metrics.requests(),
             errors: server.metrics.errors(),
         };
@@ -164,6 +183,8 @@ impl Operator {
         pools
             .map(|pool| UpstreamStatus {
                 name: pool.name.to_string(),
+                balance: forebay_config::balance_word(pool.balance()),
+                queued: pool.queued(),
                 servers: pool.servers().iter().map(server).collect(),
             })
             .collect()

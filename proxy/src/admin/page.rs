@@ -98,15 +98,18 @@ fn sites(page: &mut String, sites: &[SiteStatus]) {
 
 fn servers(page: &mut String, upstream: &UpstreamStatus) {
     let title = format!("Upstream {}", upstream.name);
-    table(page, &title, &["server", "state", "weight", "requests", "errors"], |page| {
+    table(page, &title, &["server", "state", "weight", "in flight", "requests", "errors"], |page| {
         for server in &upstream.servers {
-            let (class, state) = if server.up { ("good", "up") } else { ("bad", "down") };
+            let class = if server.state == "up" { "good" } else { "bad" };
             let _ = writeln!(
                 page,
-                "<tr><th>{}</th><td class=\"text\"><span class=\"badge {class}\">{state}</span></td>\
-                 <td>{}</td><td>{}</td><td>{}</td></tr>",
-                escape(&server.address),
+                "<tr><th>{}</th><td class=\"text\"><span class=\"badge {class}\">{}</span></td>\
+                 <td>{}{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                escape(&server.name),
+                server.state,
                 server.weight,
+                if server.backup { " backup" } else { "" },
+                server.active,
                 thousands(server.requests),
                 thousands(server.errors),
             );

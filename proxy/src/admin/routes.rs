@@ -6,7 +6,7 @@ use http::header::HOST;
 use super::inspect::Look;
 use super::request::Request;
 use super::response::Response;
-use super::{AdminState, explain, host, page};
+use super::{AdminState, explain, host, page, upstreams};
 use crate::account::metrics::CONTENT_TYPE;
 
 /// The page loads nothing and may be framed by nobody; its style is its own.
@@ -22,6 +22,9 @@ pub(super) async fn respond(request: &Request, state: &(dyn AdminState + Send + 
     }
     if request.path == "/explain" && request.method == "GET" {
         return explain::respond(request, state).await;
+    }
+    if request.path == "/upstreams" || request.path.starts_with("/upstreams/") {
+        return upstreams::respond(request, state);
     }
     let answer: fn(&Request, &(dyn AdminState + Send + Sync)) -> Response = match request.path.as_str() {
         "/" => |_, state| {

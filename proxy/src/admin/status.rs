@@ -73,6 +73,10 @@ pub(crate) struct SiteStatus {
 pub(crate) struct UpstreamStatus {
     /// Its name.
     pub(crate) name: String,
+    /// How it chooses, in the config's word.
+    pub(crate) balance: &'static str,
+    /// Requests that wait for a server with room.
+    pub(crate) queued: usize,
     /// Its servers.
     pub(crate) servers: Vec<ServerStatus>,
 }
@@ -81,11 +85,19 @@ pub(crate) struct UpstreamStatus {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ServerStatus {
     /// As configured.
+    pub(crate) name: String,
+    /// What that comes to.
     pub(crate) address: String,
     /// As configured.
     pub(crate) weight: u32,
-    /// Whether requests are sent to it.
-    pub(crate) up: bool,
+    /// As configured.
+    pub(crate) backup: bool,
+    /// `up`, `ejected`, `down`, `draining`, `drained`, `disabled`.
+    pub(crate) state: &'static str,
+    /// Requests it has in flight.
+    pub(crate) active: u32,
+    /// The most it may have; 0: any number.
+    pub(crate) max_connections: u32,
     /// Requests sent since start.
     pub(crate) requests: u64,
     /// Failed connections, failed exchanges and 5xx since start.

@@ -7,6 +7,7 @@ mod completions;
 mod explain;
 mod reasons;
 mod run;
+mod upstream;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +53,9 @@ enum Verb {
     Run(Run),
     /// Check a configuration file: all mistakes at once, exit 1 if there are any.
     Check(Check),
+    /// See the pools of a running instance, and drain, disable or make ready their servers.
+    #[command(subcommand)]
+    Upstream(upstream::Verb),
     /// Look at the disk tier, of a running instance (by its admin listener) or a stopped one.
     #[command(subcommand, after_help = CACHE_EXITS)]
     Cache(cache::Verb),
@@ -95,6 +99,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Verb::Reasons(reasons)) => reasons::reasons(&reasons),
         Some(Verb::Completions(completions)) => completions::completions(&completions),
         Some(Verb::Man(man)) => completions::man(&man),
+        Some(Verb::Upstream(verb)) => upstream::upstream(&verb),
         Some(Verb::Check(check)) => check::check(&check.config, check.dump),
         None => {
             let dump = cli.dump.is_some();

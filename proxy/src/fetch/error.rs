@@ -16,6 +16,8 @@ pub(crate) struct FetchError {
 
 impl FetchError {
     pub(crate) const NO_SERVER: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "no-upstream-server");
+    pub(crate) const QUEUE_FULL: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "upstream-queue-full");
+    pub(crate) const QUEUE_TIMEOUT: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "upstream-queue-timeout");
     pub(crate) const FRAMING: Self = Self::bad_gateway("upstream-framing");
     pub(crate) const UNEXPECTED: Self = Self::bad_gateway("upstream-response-unexpected");
 
@@ -32,10 +34,12 @@ impl FetchError {
 
     /// Whether no response came at all: the cache is disconnected from the origin (RFC 9111 section 4.2.4).
     pub(crate) fn is_disconnection(self) -> bool {
-        const REASONS: [&str; 7] = [
+        const REASONS: [&str; 9] = [
             "no-upstream-server",
             "upstream-closed",
             "upstream-connect-timeout",
+            "upstream-queue-full",
+            "upstream-queue-timeout",
             "upstream-read-timeout",
             "upstream-refused",
             "upstream-unreachable",

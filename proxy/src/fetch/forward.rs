@@ -1,7 +1,6 @@
 //! Forward: connect to a server of the pool, send the request, read what comes back. Pingora's connector and HTTP/1
 //! client session do the work; request content is sent on while the response is already being read.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,7 +15,7 @@ use pingora_http::RequestHeader;
 use super::{FetchError, receive};
 use crate::http::RequestBody;
 use crate::runtime::Lasting;
-use crate::upstream::{Pool, Server};
+use crate::upstream::{Asker, Lease, NoServer, Pool, ServerId};
 
 /// Longest silence of a tunnel (HAProxy: `timeout tunnel 1h`).
 const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
@@ -57,7 +56,7 @@ pub(super) enum Event {
 /// An exchange with an AP server.
 pub(super) struct Exchange {
     session: Box<Http1Session>,
-    pub(super) server: Arc<Server>,
+    pub(super) lease: Lease,
     body: RequestBody,
     /// Request content is still being sent.
     sending: bool,
@@ -122,51 +121,77 @@ impl Outbound {
     }
 }
 
+/// What has been tried for one request.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    pub(super) asker: Asker,
+    /// Servers that failed it.
+    pub(super) tried: Vec<ServerId>,
+    /// How the last of them did: what is reported when none is left.
+    pub(super) failure: FetchError,
+}
+
+impl Attempts {
+    pub(super) fn new(asker: Asker) -> Self {
+        Self { asker, tried: Vec::new(), failure: FetchError::NO_SERVER }
+    }
+
+    async fn lease(&self, lasting: &Lasting, pool: &Pool) -> Result<Lease, FetchError> {
+        pool.lease(&lasting.clock, &self.asker, &self.tried).await.map_err(|none| match none {
+            NoServer::NoneLeft => self.failure,
+            NoServer::QueueFull => FetchError::QUEUE_FULL,
+            NoServer::QueueTimeout => FetchError::QUEUE_TIMEOUT,
+        })
+    }
+
+    /// `lease`'s server did not do: another is next.
+    pub(super) fn failed(&mut self, lease: &Lease, failure: FetchError) {
+        self.tried.push(lease.server().id);
+        self.failure = failure;
+    }
+}
+
 /// Sends `outbound` to a server of `pool`; the first event is read by the caller. A server that cannot be reached is
 /// followed by the next: nothing was sent to it.
-pub(super) async fn connect(lasting: &Lasting, pool: &Pool, outbound: Outbound) -> Result<Exchange, FetchError> {
+pub(super) async fn connect(
+    lasting: &Lasting,
+    pool: &Pool,
+    attempts: &mut Attempts,
+    outbound: Outbound,
+) -> Result<Exchange, FetchError> {
     let head = outbound.head(pool)?;
-    let mut failure = FetchError::NO_SERVER;
     let repeatable = outbound.is_repeatable();
     let Outbound { body, expects_continue, .. } = outbound;
-    for server in pool.candidates(lasting.clock.now()) {
+    loop {
+        let lease = attempts.lease(lasting, pool).await?;
+        let server = lease.server();
         let started = Instant::now();
         let (session, reused) = match lasting.connector.get_http_session(&server.peer).await {
             Ok((HttpSession::H1(session), reused)) => (session, reused),
             Ok(_) => return Err(FetchError::UNEXPECTED),
             Err(error) => {
-                server.connect_failed(lasting.clock.now());
-                server.metrics.connect_error();
+                lease.refused(lasting.clock.now());
                 tracing::warn!(upstream = %pool.name, server = %server.label, %error, "cannot connect");
-                failure = FetchError::from(&*error);
+                attempts.failed(&lease, FetchError::from(&*error));
                 continue;
             }
         };
-        server.connected();
         let mut session = Box::new(session);
         session.read_timeout = server.peer.options.read_timeout;
         session.write_timeout = server.peer.options.write_timeout;
         if let Err(error) = session.write_request_header(head.clone()).await {
-            failure = FetchError::from(&*error);
+            let failure = FetchError::from(&*error);
+            lease.failed(lasting.clock.now());
             if repeatable {
+                attempts.failed(&lease, failure);
                 continue;
             }
             return Err(failure);
         }
         let undecided = expects_continue.then(|| tokio::time::Instant::now() + CONTINUE_WAIT);
         let sending = !body.is_empty() && undecided.is_none();
-        return Ok(Exchange {
-            session,
-            server: Arc::clone(server),
-            body,
-            sending,
-            undecided,
-            ended: false,
-            reused,
-            started,
-        });
+        return Ok(Exchange { session, lease, body, sending, undecided, ended: false, reused, started });
     }
-    Err(failure)
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {
@@ -263,7 +288,10 @@ impl Exchange {
     pub(super) async fn release(mut self, lasting: &Lasting, pool: &Pool) {
         if pool.keepalive && self.ended && !self.sending {
             self.session.respect_keepalive();
-            lasting.connector.release_http_session(HttpSession::H1(*self.session), &self.server.peer, Some(IDLE)).await;
+            lasting
+                .connector
+                .release_http_session(HttpSession::H1(*self.session), &self.lease.server().peer, Some(IDLE))
+                .await;
         }
         // Otherwise the connection is closed as it is dropped.
     }

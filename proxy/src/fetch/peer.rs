@@ -14,7 +14,7 @@ use super::receive::{Head, begin};
 use super::run::{StorePlan, UpstreamReport};
 use crate::runtime::Lasting;
 use crate::siblings::{Asked, Kind, Peer};
-use crate::upstream::Pool;
+use crate::upstream::{Asker, Pool};
 
 /// A request that has passed so many caches is on its way in a circle.
 const HOPS: usize = 10;
@@ -106,7 +106,7 @@ async fn fetch(
     report: &mut UpstreamReport,
 ) -> Option<Brought> {
     let (at, started) = (lasting.clock.now(), Instant::now());
-    let begun = begin(lasting, &peer.pool, None, wanted, report);
+    let begun = begin(lasting, &peer.pool, Asker::default(), None, wanted, report);
     let begun = match patience {
         Some(patience) => tokio::time::timeout(patience, begun).await.ok(),
         None => Some(begun.await),

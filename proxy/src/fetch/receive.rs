@@ -7,11 +7,11 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
 
 use super::FetchError;
-use super::forward::{self, Event, Exchange, Outbound};
+use super::forward::{self, Attempts, Event, Exchange, Outbound};
 use super::run::UpstreamReport;
 use crate::account::entry::UpstreamExchange;
 use crate::runtime::Lasting;
-use crate::upstream::Pool;
+use crate::upstream::{Asker, Pool};
 
 /// Kept connections tried that turn out to be dead.
 const REPEATS: usize = 4;
@@ -28,11 +28,12 @@ pub(super) struct Head {
     pub(super) content: bool,
 }
 
-/// Connects, sends, and reads up to the final head. A kept connection that turns out to be dead is no failure: what can
-/// be repeated is repeated on another.
+/// Connects, sends, and reads up to the final head. What can be repeated is repeated: on another connection when a kept
+/// one turns out to be dead, on another server when one breaks off before it has answered.
 pub(super) async fn begin(
     lasting: &Lasting,
     pool: &Pool,
+    asker: Asker,
     interim: Option<&mpsc::Sender<(StatusCode, HeaderMap)>>,
     outbound: Outbound,
     report: &mut UpstreamReport,
@@ -40,21 +41,25 @@ pub(super) async fn begin(
     let repeatable = outbound.is_repeatable().then(|| outbound.again());
     let mut outbound = outbound;
     let mut repeats = 0;
+    let mut attempts = Attempts::new(asker);
     loop {
-        let mut exchange = forward::connect(lasting, pool, outbound).await?;
-        match read_head(lasting, &mut exchange, interim, report).await {
+        let mut exchange = forward::connect(lasting, pool, &mut attempts, outbound).await?;
+        let error = match read_head(lasting, &mut exchange, interim, report).await {
             Ok(head) => return Ok((exchange, head)),
-            Err(error) => match &repeatable {
-                Some(again) if exchange.reused && error.is_closed() && repeats < REPEATS => {
-                    repeats += 1;
-                    outbound = again.again();
-                }
-                _ => {
-                    exchange.server.metrics.failed();
-                    return Err(error);
-                }
-            },
+            Err(error) => error,
+        };
+        let again = repeatable.as_ref().filter(|_| error.is_closed());
+        if exchange.reused && again.is_some() && repeats < REPEATS {
+            // It had idled too long: no fault of the server's.
+            repeats += 1;
+        } else {
+            exchange.lease.server().metrics.failed();
+            if error.is_of_upstream() {
+                exchange.lease.failed(lasting.clock.now());
+            }
+            attempts.failed(&exchange.lease, error);
         }
+        outbound = again.ok_or(error)?.again();
     }
 }
 
@@ -66,7 +71,7 @@ async fn read_head(
 ) -> Result<Head, FetchError> {
     let connected = exchange.started.elapsed();
     let told = UpstreamExchange {
-        address: exchange.server.address,
+        address: exchange.lease.server().address,
         hierarchy: "HIER_DIRECT",
         status: None,
         connect: Some(connected),
@@ -89,7 +94,8 @@ async fn read_head(
             }
             Event::Head(status, fields, content) => {
                 let first_byte = exchange.started.elapsed();
-                exchange.server.metrics.response(status.as_u16(), first_byte);
+                exchange.lease.server().metrics.response(status.as_u16(), first_byte);
+                exchange.lease.answered(first_byte, lasting.clock.now());
                 let first_byte = Some(first_byte.saturating_sub(connected));
                 *report = Some(UpstreamExchange { status: Some(status.as_u16()), first_byte, ..told });
                 return Ok(Head { status, fields, at: lasting.clock.now(), content });

@@ -28,12 +28,14 @@ use super::stream::{Frame, content_length, fill, hand_over};
 use crate::account::entry::UpstreamExchange;
 use crate::runtime::Lasting;
 use crate::site::{Route, Site};
-use crate::upstream::Pool;
+use crate::upstream::{Asker, Pool};
 
 /// What is to be fetched, and what for.
 pub(crate) struct Job {
     pub(crate) lasting: Arc<Lasting>,
     pub(crate) pool: Arc<Pool>,
+    /// What the choice of a server depends on.
+    pub(crate) asker: Asker,
     pub(crate) outbound: Outbound,
     /// How the response may be stored; `None` for a pass.
     pub(crate) store: Option<StorePlan>,
@@ -141,7 +143,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             unkept = brought.proxy_only.then_some("proxy-only");
             Ok((brought.exchange, brought.head))
         } else {
-            let begun = begin(&lasting, &pool, job.interim.as_ref(), outbound, report);
+            let begun = begin(&lasting, &pool, job.asker, job.interim.as_ref(), outbound, report);
             match &job.store {
                 Some(plan) if !plan.of_one => begun.await,
                 // What is for one client is not fetched for nobody.

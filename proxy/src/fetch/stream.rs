@@ -150,8 +150,8 @@ fn own_fields(head: &Head, stored: &StoredResponse) -> HeaderMap {
 /// The upstream broke off: readers see an error, nothing is stored.
 #[expect(clippy::unnecessary_wraps, reason = "the one who asked has the head already; there is nothing left to report")]
 fn abort(exchange: Exchange, writer: BodyWriter, reason: &'static str) -> Result<(), Failed> {
-    exchange.server.metrics.failed();
-    tracing::warn!(server = %exchange.server.label, reason, "response broken off");
+    exchange.lease.server().metrics.failed();
+    tracing::warn!(server = %exchange.lease.server().label, reason, "response broken off");
     writer.abort(reason);
     Ok(())
 }

@@ -51,7 +51,17 @@ pub(super) const UPSTREAM: &[Row] = &[
     (
         "no-upstream-server",
         "There is no AP server that takes requests.",
-        "All have weight 0, or none is ready: look at `servers`.",
+        "All are down, drained or disabled, or have weight 0: `forebay upstream list` shows which.",
+    ),
+    (
+        "upstream-queue-full",
+        "Every AP server is at its `max_connections`, and as many requests wait as may.",
+        "Add servers, or raise `max_connections` to what they can really work on, or `queue`.",
+    ),
+    (
+        "upstream-queue-timeout",
+        "Every AP server was at its `max_connections` for longer than `queue_timeout`.",
+        "Add servers, or raise `max_connections` to what they can really work on.",
     ),
     ("client-left", "The client left before there was an answer.", ""),
     ("content-malformed", "The content of the request broke its framing.", ""),

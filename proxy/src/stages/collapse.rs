@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::fetch::{self, Arrived, Completion, FetchError, Job, Outbound, StorePlan};
 use crate::http::{RequestBody, Sink};
 use crate::site::Route;
-use crate::upstream::Pool;
+use crate::upstream::{Asker, Pool};
 
 /// Longest wait for somebody else's fill before a request goes by itself. An upstream that is merely slow answers within
 /// this; one that is stuck must not hold everybody.
@@ -36,6 +36,8 @@ pub(crate) struct Wanted {
     pub(crate) forwarded: HeaderMap,
     pub(crate) route: Arc<Route>,
     pub(crate) pool: Arc<Pool>,
+    /// What the choice of a server depends on.
+    pub(crate) asker: Asker,
     pub(crate) candidates: Vec<Variant>,
     /// Parts are stored, and this is missing.
     pub(crate) completion: Option<Completion>,
@@ -138,6 +140,7 @@ fn job(
     Job {
         lasting: Arc::clone(context.lasting()),
         pool: Arc::clone(&wanted.pool),
+        asker: wanted.asker,
         outbound: Outbound {
             method: wanted.method.clone(),
             path_query: wanted.path_query.clone(),

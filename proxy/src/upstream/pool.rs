@@ -1,20 +1,24 @@
-//! A pool of AP servers as requests see it.
+//! A pool of servers as requests see it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use forebay_cache::clock::Timestamp;
+use arc_swap::ArcSwap;
+use forebay_cache::clock::{Clock, Timestamp};
 use forebay_config::model;
 use pingora_core::connectors::l4::BindTo;
 use pingora_core::upstreams::peer::HttpPeer;
+use tokio::time::Instant;
 
-use super::balance::SmoothRoundRobin;
-use crate::account::metrics::{Metrics, UpstreamMetrics};
-
-/// How long a server that refused a connection is asked last (nginx: `max_fails=1 fail_timeout=10s`).
-const AVOIDED: Duration = Duration::from_secs(10);
+use super::affinity::{Asker, Asking, HashKey};
+use super::balance::{self, Load};
+use super::lease::Lease;
+use super::registry::{PoolState, Registry};
+use super::server::{Availability, Server, ServerId};
+use super::standing::{Mode, Patience};
+use crate::account::metrics::Metrics;
 
 /// Longest pause of another cache while it sends, or is sent to.
 const PEER_SILENCE: Duration = Duration::from_secs(60);
@@ -24,45 +28,42 @@ const PEER_SILENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Pool {
     pub(crate) name: Arc<str>,
     pub(crate) keepalive: bool,
-    servers: Vec<Arc<Server>>,
-    balance: SmoothRoundRobin,
+    balance: model::Balance,
+    hash_key: HashKey,
+    hash_balance_factor: u32,
+    queue: usize,
+    queue_timeout: Duration,
+    drain_timeout: Duration,
+    /// In the order of the config.
+    servers: ArcSwap<Vec<Arc<Server>>>,
+    state: Arc<PoolState>,
 }
 
-/// One address of one server.
-#[derive(Debug)]
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    /// As the config writes it: the label of logs and metrics.
-    pub(crate) label: Arc<str>,
-    pub(crate) weight: u32,
-    /// Pingora's view: address and deadlines.
-    pub(crate) peer: HttpPeer,
-    pub(crate) metrics: Arc<UpstreamMetrics>,
-    /// Milliseconds since the epoch until which other servers are preferred.
-    avoided_until: AtomicI64,
+/// Why no server takes a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoServer {
+    /// None is left that could be asked.
+    NoneLeft,
+    /// All are busy, and as many wait already as may.
+    QueueFull,
+    /// All were busy for too long.
+    QueueTimeout,
 }
 
-fn bind_to(source: IpAddr) -> BindTo {
-    let mut bind_to = BindTo::default();
-    bind_to.addr = Some(SocketAddr::new(source, 0));
-    bind_to
+/// What an operator may want of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Ready,
+    Drain,
+    Disable,
 }
 
-impl Server {
-    /// No connection could be made: ask others first for a while.
-    pub(crate) fn connect_failed(&self, now: Timestamp) {
-        self.avoided_until.store(now.saturating_add(AVOIDED).millis(), Ordering::Relaxed);
-    }
-
-    /// A connection was made.
-    pub(crate) fn connected(&self) {
-        self.avoided_until.store(0, Ordering::Relaxed);
-    }
-
-    /// Whether other servers are preferred at the moment.
-    pub(crate) fn is_avoided(&self, now: Timestamp) -> bool {
-        self.avoided_until.load(Ordering::Relaxed) > now.millis()
-    }
+/// What a look at the servers comes to.
+enum Choice {
+    Taken(Lease),
+    /// Those that could be asked are busy.
+    Busy,
+    Nobody,
 }
 
 impl Pool {
@@ -71,11 +72,15 @@ impl Pool {
     /// # Errors
     ///
     /// When its metrics cannot be registered.
-    pub(crate) fn new(upstream: &model::Upstream, metrics: &Metrics) -> prometheus::Result<Self> {
-        let mut servers = Vec::new();
-        let mut weights = Vec::new();
+    pub(crate) fn new(upstream: &model::Upstream, registry: &Registry, metrics: &Metrics) -> prometheus::Result<Self> {
+        let state = registry.pool(&upstream.name);
+        let mut servers: Vec<Arc<Server>> = Vec::new();
         for server in &upstream.servers {
             for address in &server.resolved {
+                // Two names of one address are one server.
+                if servers.iter().any(|known| known.address == *address) {
+                    continue;
+                }
                 let mut peer = HttpPeer::new(*address, false, String::new());
                 peer.options.connection_timeout = Some(upstream.connect_timeout);
                 peer.options.total_connection_timeout = Some(upstream.connect_timeout);
@@ -84,22 +89,35 @@ impl Pool {
                 // An address of the other family cannot be connected from.
                 let source = upstream.source.filter(|source| source.is_ipv4() == address.is_ipv4());
                 peer.options.bind_to = source.map(bind_to);
-                let label = Arc::from(server.address.as_str());
-                let metrics = metrics.upstream(&upstream.name, &server.address)?;
-                let avoided_until = AtomicI64::new(0);
                 servers.push(Arc::new(Server {
+                    id: ServerId::of(*address),
                     address: *address,
-                    label,
+                    label: Arc::from(server.address.as_str()),
                     weight: server.weight,
+                    max_connections: server.max_connections,
+                    backup: server.backup,
                     peer,
-                    metrics,
-                    avoided_until,
+                    metrics: metrics.upstream(&upstream.name, &server.address)?,
+                    patience: Patience { max_fails: upstream.max_fails, fail_timeout: upstream.fail_timeout },
+                    slow_start: upstream.slow_start,
+                    state: state.server(*address),
                 }));
-                weights.push(server.weight);
             }
         }
-        let name = Arc::from(upstream.name.as_str());
-        Ok(Self { name, keepalive: upstream.keepalive, servers, balance: SmoothRoundRobin::new(weights) })
+        // Whoever waits may find room where there was none.
+        state.queue.call_all();
+        Ok(Self {
+            name: Arc::from(upstream.name.as_str()),
+            keepalive: upstream.keepalive,
+            balance: upstream.balance,
+            hash_key: HashKey::new(upstream.balance, upstream.hash_name.as_deref()),
+            hash_balance_factor: upstream.hash_balance_factor,
+            queue: upstream.queue,
+            queue_timeout: upstream.queue_timeout,
+            drain_timeout: upstream.drain_timeout,
+            servers: ArcSwap::from_pointee(servers),
+            state,
+        })
     }
 
     /// A pool of one: another cache. It is asked from the address that it knows us by.
@@ -107,34 +125,137 @@ impl Pool {
     /// # Errors
     ///
     /// When its metrics cannot be registered.
-    pub(crate) fn of_peer(peer: &model::IcpPeer, icp: &model::Icp, metrics: &Metrics) -> prometheus::Result<Self> {
-        let server =
-            model::UpstreamServer { address: peer.http.clone(), resolved: vec![peer.address], weight: peer.weight };
+    pub(crate) fn of_peer(
+        peer: &model::IcpPeer,
+        icp: &model::Icp,
+        registry: &Registry,
+        metrics: &Metrics,
+    ) -> prometheus::Result<Self> {
+        let server = model::UpstreamServer::new(&peer.http, vec![peer.address], peer.weight);
         let upstream = model::Upstream {
-            name: "icp".to_owned(),
-            balance: model::Balance::RoundRobin,
             keepalive: true,
-            servers: vec![server],
             source: Some(icp.address.ip()).filter(|address| !address.is_unspecified()),
             connect_timeout: icp.timeout,
             read_timeout: PEER_SILENCE,
             write_timeout: PEER_SILENCE,
+            ..model::Upstream::new("icp", vec![server])
         };
-        Self::new(&upstream, metrics)
+        Self::new(&upstream, registry, metrics)
     }
 
-    /// Servers to try for one request, each once: the balance's choice and those after it, those that refused a
-    /// connection lately behind all others. Servers of weight 0 are not among them.
-    pub(crate) fn candidates(&self, now: Timestamp) -> Vec<&Arc<Server>> {
-        let Some(first) = self.balance.next() else { return Vec::new() };
-        let (ahead, behind) = self.servers.split_at_checked(first).unwrap_or_default();
-        let mut order: Vec<_> = behind.iter().chain(ahead).filter(|server| server.weight > 0).collect();
-        order.sort_by_key(|server| server.is_avoided(now));
-        order
+    /// What a choice for this request depends on.
+    pub(crate) fn asker(&self, asking: &Asking<'_>) -> Asker {
+        Asker { key: self.hash_key.of(asking), sticky: None }
+    }
+
+    /// A server for a request of `asker`, none of those in `tried`; waits in the queue while those that could be asked are
+    /// all at their `max_connections`.
+    ///
+    /// # Errors
+    ///
+    /// None is left, or none has had room in time.
+    pub(crate) async fn lease(&self, clock: &impl Clock, asker: &Asker, tried: &[ServerId]) -> Result<Lease, NoServer> {
+        let settled = || match self.choose(clock.now(), asker, tried) {
+            Choice::Taken(lease) => Some(Ok(lease)),
+            Choice::Nobody => Some(Err(NoServer::NoneLeft)),
+            Choice::Busy => None,
+        };
+        if let Some(settled) = settled() {
+            return settled;
+        }
+        let deadline = Instant::now() + self.queue_timeout;
+        let mut place = self.state.queue.enter(self.queue).ok_or(NoServer::QueueFull)?;
+        loop {
+            // What became free before there was a place has called somebody else.
+            if let Some(settled) = settled() {
+                return settled;
+            }
+            let others = tokio::time::timeout_at(deadline, place.called()).await.map_err(|_| NoServer::QueueTimeout)?;
+            if let Some(settled) = settled() {
+                return settled;
+            }
+            self.state.queue.pass_on(others);
+            place = self.state.queue.return_to_front();
+        }
+    }
+
+    fn choose(&self, now: Timestamp, asker: &Asker, tried: &[ServerId]) -> Choice {
+        let servers = self.servers.load();
+        if let Some(server) = asker.sticky.and_then(|id| servers.iter().find(|server| server.id == id))
+            && !tried.contains(&server.id)
+            && matches!(server.availability(now), Availability::Ready | Availability::Sessions)
+        {
+            return if server.enter() { Choice::Taken(Lease::new(server, &self.state)) } else { Choice::Busy };
+        }
+        let fit = best(&servers, tried, now);
+        if fit.is_empty() {
+            return Choice::Nobody;
+        }
+        let _turn = self.state.turn.lock();
+        // Those that have room now may have none a moment later: somebody else took it, so somebody is served.
+        loop {
+            let with_room: Vec<&Arc<Server>> = fit.iter().copied().filter(|server| server.has_room()).collect();
+            let mut loads: Vec<Load> = with_room.iter().map(|server| server.load(now)).collect();
+            let lots = &self.state.lots;
+            let chosen = balance::choose(self.balance, &mut loads, asker.key, self.hash_balance_factor, lots);
+            let Some(server) = chosen.and_then(|index| with_room.get(index)) else { return Choice::Busy };
+            if server.enter() {
+                for (server, load) in with_room.iter().zip(&loads) {
+                    server.state.credit.store(load.credit, Ordering::Relaxed);
+                }
+                return Choice::Taken(Lease::new(server, &self.state));
+            }
+        }
+    }
+
+    /// Does what the operator wants of the server of this name or address; how many that are.
+    pub(crate) fn order(&self, server: &str, order: Order, now: Timestamp) -> usize {
+        let mode = match order {
+            Order::Ready => Mode::Ready,
+            Order::Drain => Mode::Draining { until: now.saturating_add(self.drain_timeout) },
+            Order::Disable => Mode::Disabled,
+        };
+        let servers = self.servers.load();
+        let meant: Vec<_> = servers.iter().filter(|known| known.is_called(server)).collect();
+        for server in &meant {
+            tracing::info!(upstream = %self.name, server = %server.label, ?order, "server was told");
+            server.state.standing.lock().set_mode(mode, now);
+        }
+        self.state.queue.call_all();
+        meant.len()
+    }
+
+    /// The word for how it chooses.
+    pub(crate) fn balance(&self) -> model::Balance {
+        self.balance
+    }
+
+    /// Requests that wait for a server with room.
+    pub(crate) fn queued(&self) -> usize {
+        self.state.queue.len()
     }
 
     /// Every server, in the order of the config.
-    pub(crate) fn servers(&self) -> &[Arc<Server>] {
-        &self.servers
+    pub(crate) fn servers(&self) -> Arc<Vec<Arc<Server>>> {
+        self.servers.load_full()
     }
+}
+
+fn bind_to(source: IpAddr) -> BindTo {
+    let mut bind_to = BindTo::default();
+    bind_to.addr = Some(SocketAddr::new(source, 0));
+    bind_to
+}
+
+/// The servers to choose from: those that are ready; else the backups that are; else those that failed lately.
+fn best<'s>(servers: &'s [Arc<Server>], tried: &[ServerId], now: Timestamp) -> Vec<&'s Arc<Server>> {
+    let mut ranked: Vec<((Availability, bool), &Arc<Server>)> = servers
+        .iter()
+        .filter(|server| !tried.contains(&server.id))
+        .map(|server| ((server.availability(now), server.backup), server))
+        .filter(|((availability, _), _)| *availability <= Availability::Last)
+        .collect();
+    let Some(first) = ranked.iter().map(|(rank, _)| *rank).min() else { return Vec::new() };
+    ranked.retain(|(rank, _)| *rank == first);
+    ranked.into_iter().map(|(_, server)| server).collect()
 }

@@ -58,6 +58,8 @@ pub(crate) struct Metrics {
 
     upstream_requests: IntCounterVec,
     upstream_connect_errors: IntCounterVec,
+    upstream_ejections: IntCounterVec,
+    upstream_queued: IntGaugeVec,
     upstream_response: HistogramVec,
     upstreams: Mutex<HashMap<(String, String), Arc<UpstreamMetrics>>>,
 
@@ -152,6 +154,16 @@ impl Metrics {
                 "Connections to AP servers that could not be made.",
                 &["upstream", "server"],
             )?,
+            upstream_ejections: make.counters(
+                "forebay_upstream_ejections_total",
+                "Times a server failed and others were asked first for a while.",
+                &["upstream", "server"],
+            )?,
+            upstream_queued: make.gauges(
+                "forebay_upstream_queued",
+                "Requests that wait for a server with room.",
+                &["upstream"],
+            )?,
             upstream_response: make.histogram(
                 "forebay_upstream_response_seconds",
                 "From a request sent to the first byte of its response.",
@@ -237,11 +249,18 @@ impl Metrics {
             &[pool, server],
             &self.upstream_requests,
             &self.upstream_connect_errors,
+            &self.upstream_ejections,
             &self.upstream_response,
         )?;
         let upstream = Arc::new(upstream);
         upstreams.insert(key, Arc::clone(&upstream));
         Ok(upstream)
+    }
+
+    /// How many requests wait in the pool's queue, before [`Metrics::render`].
+    pub(crate) fn queued(&self, pool: &str, waiting: usize) {
+        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
+        self.upstream_queued.with_label_values(&[pool]).set(waiting);
     }
 
     /// The counters of one listener, by its configured address.

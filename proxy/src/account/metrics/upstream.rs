@@ -13,6 +13,7 @@ const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "error"];
 pub(crate) struct UpstreamMetrics {
     classes: [IntCounter; CLASSES.len()],
     connect_errors: IntCounter,
+    ejections: IntCounter,
     response: Histogram,
 }
 
@@ -21,6 +22,7 @@ impl UpstreamMetrics {
         labels: &[&str; 2],
         requests: &IntCounterVec,
         connect_errors: &IntCounterVec,
+        ejections: &IntCounterVec,
         response: &HistogramVec,
     ) -> Result<Self> {
         let [pool, server] = *labels;
@@ -29,6 +31,7 @@ impl UpstreamMetrics {
         Ok(Self {
             classes: [class(a)?, class(b)?, class(c)?, class(d)?, class(e)?, class(f)?],
             connect_errors: connect_errors.get_metric_with_label_values(labels)?,
+            ejections: ejections.get_metric_with_label_values(labels)?,
             response: response.get_metric_with_label_values(labels)?,
         })
     }
@@ -48,6 +51,11 @@ impl UpstreamMetrics {
     /// No connection could be made.
     pub(crate) fn connect_error(&self) {
         self.connect_errors.inc();
+    }
+
+    /// It failed, and others are asked first for a while.
+    pub(crate) fn ejected(&self) {
+        self.ejections.inc();
     }
 
     /// Requests sent so far.

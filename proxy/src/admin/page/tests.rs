@@ -28,7 +28,16 @@ fn report(text: &str) -> StatusReport {
         }],
         upstreams: vec![UpstreamStatus {
             name: text.to_owned(),
-            servers: vec![ServerStatus { address: text.to_owned(), weight: 2, up: false, requests: 5, errors: 5 }],
+            balance: "round-robin",
+            queued: 0,
+            servers: vec![ServerStatus {
+                name: text.to_owned(),
+                weight: 2,
+                state: "down",
+                requests: 5,
+                errors: 5,
+                ..ServerStatus::default()
+            }],
         }],
     }
 }

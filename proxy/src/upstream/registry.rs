@@ -1,0 +1,54 @@
+//! What is known of pools and their servers, kept through reloads.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::balance::Lots;
+use super::queue::Queue;
+use super::server::State;
+
+/// Every pool there is, or was and still has requests.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    pools: Mutex<HashMap<String, Arc<PoolState>>>,
+}
+
+/// What lasts of a pool.
+#[derive(Debug)]
+pub(super) struct PoolState {
+    /// One at a time chooses by turns.
+    pub(super) turn: Mutex<()>,
+    pub(super) lots: Lots,
+    pub(super) queue: Queue,
+    servers: Mutex<HashMap<SocketAddr, Arc<State>>>,
+}
+
+impl Registry {
+    /// The pool of this name, new or as it was.
+    pub(super) fn pool(&self, name: &str) -> Arc<PoolState> {
+        let mut pools = self.pools.lock();
+        pools.retain(|known, pool| known == name || Arc::strong_count(pool) > 1);
+        Arc::clone(pools.entry(name.to_owned()).or_insert_with(|| Arc::new(PoolState::new())))
+    }
+}
+
+impl PoolState {
+    fn new() -> Self {
+        Self {
+            turn: Mutex::new(()),
+            lots: Lots::new(ahash::RandomState::new().hash_one(0)),
+            queue: Queue::default(),
+            servers: Mutex::default(),
+        }
+    }
+
+    /// What is known of the server at `address`; nothing, when no configuration had it a moment ago.
+    pub(super) fn server(&self, address: SocketAddr) -> Arc<State> {
+        let mut servers = self.servers.lock();
+        servers.retain(|known, state| *known == address || Arc::strong_count(state) > 1);
+        Arc::clone(servers.entry(address).or_default())
+    }
+}
