@@ -1,6 +1,6 @@
 //! An origin server in this process: says what a test wants, malformed or not, and remembers what it was sent.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -235,10 +235,22 @@ impl Origin {
         origin
     }
 
+    /// The same on another address of this machine.
+    #[must_use]
+    pub fn answering_at(address: IpAddr, reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let origin = Self::scripted_at(address, move |connection| serve(connection, &reply));
+        *origin.shared.open.lock() = true;
+        origin
+    }
+
     /// Hands each connection to `script`.
     #[must_use]
     pub fn scripted(script: impl Fn(&mut OriginConnection) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        Self::scripted_at(Ipv4Addr::LOCALHOST.into(), script)
+    }
+
+    fn scripted_at(address: IpAddr, script: impl Fn(&mut OriginConnection) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("bind");
         let address = listener.local_addr().expect("address");
         // The backlog of std is 128: a herd of connections would wait for SYN retries.
         rustix::net::listen(&listener, 4096).expect("listen");

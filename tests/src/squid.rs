@@ -23,6 +23,7 @@ pub struct Squid {
 pub struct SquidConfig {
     address: SocketAddr,
     text: String,
+    namespace: Option<String>,
 }
 
 // === impl SquidConfig ===
@@ -61,7 +62,7 @@ shutdown_lifetime 0 seconds
             origin.ip(),
             origin.port(),
         );
-        Self { address, text }
+        Self { address, text, namespace: None }
     }
 
     /// With this node as sibling.
@@ -75,6 +76,12 @@ shutdown_lifetime 0 seconds
     pub fn sibling_at(self, http: SocketAddr) -> Self {
         let line = format!("cache_peer {} sibling {} {ICP} no-digest name=s{}", http.ip(), http.port(), http.ip());
         self.line(&line)
+    }
+
+    /// In this network namespace.
+    #[must_use]
+    pub fn within(self, namespace: &str) -> Self {
+        Self { namespace: Some(namespace.to_owned()), ..self }
     }
 
     /// With one more line.
@@ -99,7 +106,10 @@ shutdown_lifetime 0 seconds
         std::fs::write(&config, text).expect("configuration");
         // A name of its own, so that its shared memory is nobody else's.
         let name = format!("t{}n{}", std::process::id(), self.address.ip().to_string().replace(['.', ':'], "x"));
-        let child = Command::new("setpriv")
+        let inside = self.namespace.iter().flat_map(|name| ["ip", "netns", "exec", name.as_str()]);
+        let mut words = inside.chain(["setpriv"]);
+        let child = Command::new(words.next().expect("a program"))
+            .args(words)
             .args(["--pdeathsig", "KILL", "/usr/sbin/squid", "-N", "-n", &name, "-f"])
             .arg(&config)
             .stdin(Stdio::null())

@@ -56,6 +56,11 @@ mod conformance_sharing;
 
 mod compress;
 
+mod import_files;
+
+mod siblings_asking;
+mod siblings_network;
+mod siblings_packets;
 mod siblings_squid;
 
 mod disk_crash;

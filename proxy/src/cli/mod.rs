@@ -5,6 +5,7 @@ mod cache;
 mod check;
 mod completions;
 mod explain;
+mod import;
 mod reasons;
 mod run;
 mod upstream;
@@ -59,6 +60,8 @@ enum Verb {
     /// Look at the disk tier, of a running instance (by its admin listener) or a stopped one.
     #[command(subcommand, after_help = CACHE_EXITS)]
     Cache(cache::Verb),
+    /// Turn a configuration of Squid, nginx or HAProxy into one of Forebay; what is left out is listed by line.
+    Import(Import),
     /// Say what becomes of a request, why, and what to change to make it a hit.
     Explain(explain::Explain),
     /// What the reason codes of Cache-Status and the log mean, and what to change.
@@ -89,12 +92,23 @@ struct Check {
     dump: bool,
 }
 
+#[derive(Debug, Args)]
+struct Import {
+    /// squid.conf, nginx.conf or haproxy.cfg.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Which of them it is; guessed otherwise.
+    #[arg(long, value_name = "PROGRAM")]
+    from: Option<import::From>,
+}
+
 /// Reads the command line and does what it says.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.verb {
         Some(Verb::Run(run)) => run::run(run.config.as_deref(), &run.demo),
         Some(Verb::Cache(verb)) => cache::cache(&verb),
+        Some(Verb::Import(import)) => import::import(&import.file, import.from),
         Some(Verb::Explain(asked)) => explain::explain_url(&asked),
         Some(Verb::Reasons(reasons)) => reasons::reasons(&reasons),
         Some(Verb::Completions(completions)) => completions::completions(&completions),
