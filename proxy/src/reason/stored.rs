@@ -54,11 +54,6 @@ pub(super) const NOT_STORED: &[Row] = &[
         "The request was authorised, and the response does not say that it is for others too.",
         "Let the origin say `public` or `s-maxage` where that is so.",
     ),
-    (
-        "too-many-queries",
-        "Its path has `max_queries` queries stored, and this one was not asked for before.",
-        "Ignore the parameter that makes them (`ignore_params`), or raise `max_queries`.",
-    ),
     ("too-large", "It is larger than `max_object`.", "Raise `max_object` of `[cache.memory]` or `[cache.disk]`."),
     (
         "no-room",

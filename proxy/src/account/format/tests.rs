@@ -98,7 +98,8 @@ fn json_is_one_object_with_every_part() {
         "duration_ms": 251.5, "referer": "https://www.example.com/", "user_agent": "Mozilla/5.0 (X11)",
         "content_type": "text/html; charset=UTF-8", "tls": "TLSv1.3", "site": "www.example.com", "cache": "MISS",
         "fwd": "uri-miss", "detail": "stored", "aborted": false,
-        "upstream": {"address": "192.168.0.100:80", "status": 200, "connect_ms": 0.4, "first_byte_ms": 240.0},
+        "upstream": {"address": "192.168.0.100:80", "status": 200, "connect_ms": 0.4, "first_byte_ms": 240.0,
+            "hierarchy": "HIER_DIRECT"},
     });
     assert_eq!(json, expected);
 }
