@@ -25,6 +25,7 @@ mod shutdown;
 mod siblings;
 mod site;
 mod stages;
+mod top;
 mod upstream;
 
 use std::process::ExitCode;

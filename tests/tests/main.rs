@@ -76,6 +76,7 @@ mod drain;
 mod explain_reasons;
 mod explain_requests;
 mod soak;
+mod top;
 mod wordpress_explain;
 mod wordpress_farm;
 mod wordpress_preset;

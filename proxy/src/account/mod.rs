@@ -12,6 +12,7 @@ mod time;
 pub(crate) mod writer;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_config::model;
@@ -19,10 +20,12 @@ use forebay_config::model;
 use self::entry::Entry;
 use self::metrics::Metrics;
 use self::writer::AccessLog;
+use crate::top::Top;
 
 /// Where finished requests are accounted for.
 pub(crate) struct Account {
     log: AccessLog,
+    top: Arc<Top>,
 }
 
 impl Account {
@@ -31,8 +34,9 @@ impl Account {
     /// # Errors
     /// When the log file cannot be opened or its thread cannot be started.
     pub(crate) fn start(config: &model::Log, metrics: &Metrics) -> io::Result<Self> {
-        let log = AccessLog::start(config, metrics.log_dropped.clone())?;
-        Ok(Self { log })
+        let top = Arc::new(Top::new());
+        let log = AccessLog::start(config, metrics.log_dropped.clone(), Arc::clone(&top))?;
+        Ok(Self { log, top })
     }
 
     /// Counts and logs one request. Taking the entry by value is what makes it "exactly once": the context of a request
@@ -40,6 +44,11 @@ impl Account {
     pub(crate) fn finish(&self, entry: Entry) {
         entry.site.record(&entry);
         self.log.push(entry);
+    }
+
+    /// What was forwarded lately, and why.
+    pub(crate) fn top(&self) -> &Top {
+        &self.top
     }
 
     /// Whether there is a log that lines go to.

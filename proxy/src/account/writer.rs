@@ -6,6 +6,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use prometheus::IntCounter;
 
 use super::entry::Entry;
 use super::format::Formatter;
+use crate::top::Top;
 
 /// Lines that wait at most. At 100,000 requests a second a disk may stall for 0.6 s before a line is dropped.
 const QUEUE: usize = 64 * 1024;
@@ -40,8 +42,9 @@ enum Message {
 
 /// The access log, as the rest of the process sees it. Dropping it writes what is queued, without waiting for it.
 pub(crate) struct AccessLog {
-    /// `None`: `path = "off"`.
-    queue: Option<SyncSender<Message>>,
+    queue: SyncSender<Message>,
+    /// False for `path = "off"`: then the thread gets what [`Top`] wants, and writes nothing.
+    writes: bool,
     dropped: IntCounter,
 }
 
@@ -51,9 +54,9 @@ impl AccessLog {
     ///
     /// # Errors
     /// When the file cannot be opened for appending (it is made if missing, mode 0640) or no thread can be started.
-    pub(crate) fn start(config: &Log, dropped: IntCounter) -> io::Result<Self> {
+    pub(crate) fn start(config: &Log, dropped: IntCounter, top: Arc<Top>) -> io::Result<Self> {
         let open: Open = match &config.target {
-            LogTarget::Off => return Ok(Self { queue: None, dropped }),
+            LogTarget::Off => Box::new(|| Ok(Box::new(io::sink()))),
             LogTarget::Stdout => Box::new(|| Ok(Box::new(io::stdout()))),
             LogTarget::File(path) => {
                 let path = path.clone();
@@ -63,36 +66,45 @@ impl AccessLog {
                 })
             }
         };
-        Self::spawn(Formatter::new(config.format), open, QUEUE, dropped)
+        let formatter = (config.target != LogTarget::Off).then(|| Formatter::new(config.format));
+        Self::spawn(formatter, open, QUEUE, dropped, top)
     }
 
-    fn spawn(formatter: Formatter, mut open: Open, queue: usize, dropped: IntCounter) -> io::Result<Self> {
+    fn spawn(
+        formatter: Option<Formatter>,
+        mut open: Open,
+        queue: usize,
+        dropped: IntCounter,
+        top: Arc<Top>,
+    ) -> io::Result<Self> {
         let sink = open()?;
+        let writes = formatter.is_some();
         let (sender, receiver) = sync_channel(queue);
         let writer =
-            Writer { formatter, open, sink, lines: Vec::new(), count: 0, torn: false, complained: None, dropped };
+            Writer { formatter, top, open, sink, lines: Vec::new(), count: 0, torn: false, complained: None, dropped };
         let dropped = writer.dropped.clone();
         thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run(&receiver))?;
-        Ok(Self { queue: Some(sender), dropped })
+        Ok(Self { queue: sender, writes, dropped })
     }
 
     /// Queues the line of `entry`. Never waits.
     pub(crate) fn push(&self, entry: Entry) {
-        if let Some(queue) = &self.queue
-            && queue.try_send(Message::Line(Box::new(entry))).is_err()
-        {
+        if !self.writes && !Top::wants(entry.cache) {
+            return;
+        }
+        if self.queue.try_send(Message::Line(Box::new(entry))).is_err() && self.writes {
             self.dropped.inc();
         }
     }
 
     /// Whether lines go anywhere.
     pub(crate) fn is_on(&self) -> bool {
-        self.queue.is_some()
+        self.writes
     }
 
     /// Opens the file again, after the lines queued so far. If that fails the old file is kept and the error logged.
     pub(crate) fn reopen(&self) {
-        if !self.control(Message::Reopen, Instant::now() + REOPEN_LIMIT) && self.queue.is_some() {
+        if !self.control(Message::Reopen, Instant::now() + REOPEN_LIMIT) {
             tracing::error!("access log not reopened: its writer does not keep up or is stopped");
         }
     }
@@ -101,16 +113,16 @@ impl AccessLog {
     pub(crate) fn flush_and_stop(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let (done, stopped) = sync_channel(1);
-        self.queue.is_none()
-            || (self.control(Message::Stop(done), deadline)
-                && stopped.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok())
+        // Where nothing is written nothing is lost.
+        !self.writes
+            || self.control(Message::Stop(done), deadline)
+                && stopped.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok()
     }
 
     /// Unlike a line, a command waits for room.
     fn control(&self, mut message: Message, deadline: Instant) -> bool {
-        let Some(queue) = &self.queue else { return false };
         loop {
-            message = match queue.try_send(message) {
+            message = match self.queue.try_send(message) {
                 Ok(()) => return true,
                 Err(TrySendError::Full(message)) if Instant::now() < deadline => message,
                 Err(_) => return false,
@@ -121,7 +133,9 @@ impl AccessLog {
 }
 
 struct Writer {
-    formatter: Formatter,
+    /// `None`: nothing is written.
+    formatter: Option<Formatter>,
+    top: Arc<Top>,
     open: Open,
     sink: Sink,
     /// Formatted, not yet written.
@@ -148,7 +162,8 @@ impl Writer {
                     Message::Stop(done) => {
                         self.write();
                         let rest = queue.try_iter().filter(|message| matches!(message, Message::Line(_))).count();
-                        self.dropped.inc_by(u64::try_from(rest).unwrap_or(u64::MAX));
+                        let lost = if self.formatter.is_some() { rest } else { 0 };
+                        self.dropped.inc_by(u64::try_from(lost).unwrap_or(u64::MAX));
                         // Whoever asked may have given up waiting.
                         let _ = done.send(());
                         return;
@@ -162,7 +177,9 @@ impl Writer {
     }
 
     fn line(&mut self, entry: &Entry) {
-        self.formatter.line(entry, &mut self.lines);
+        self.top.record(entry);
+        let Some(formatter) = &mut self.formatter else { return };
+        formatter.line(entry, &mut self.lines);
         self.count += 1;
         if self.lines.len() >= BATCH {
             self.write();

@@ -55,6 +55,11 @@ pub(crate) trait AdminState {
     /// What the status page shows.
     fn status(&self) -> StatusReport;
 
+    /// What is forwarded and why, as JSON.
+    fn top(&self) -> Value {
+        Value::Null
+    }
+
     /// What would become of a request, as JSON.
     ///
     /// # Errors

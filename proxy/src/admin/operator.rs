@@ -105,6 +105,12 @@ impl AdminState for Operator {
         self.shared.lasting.metrics.render()
     }
 
+    fn top(&self) -> Value {
+        let uptime = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let report = self.shared.lasting.account.top().report(&self.shared.runtime(), uptime);
+        serde_json::to_value(report).unwrap_or_default()
+    }
+
     async fn explain(&self, question: Question) -> Result<Value, String> {
         let finding = explain(&self.shared.runtime(), &question).await?;
         serde_json::to_value(finding).map_err(|error| error.to_string())

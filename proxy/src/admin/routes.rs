@@ -32,6 +32,7 @@ pub(super) async fn respond(request: &Request, state: &(dyn AdminState + Send + 
             Response::new(StatusCode::OK, "text/html; charset=utf-8", page).with_fields(PAGE_FIELDS)
         },
         "/metrics" => |_, state| Response::new(StatusCode::OK, CONTENT_TYPE, state.metrics()),
+        "/top" => |_, state| Response::new(StatusCode::OK, "application/json", format!("{}\n", state.top())),
         "/ready" => ready,
         "/cache/stats" | "/cache/check" | "/cache/list" => inspect,
         "/live" => |_, _| Response::text(StatusCode::OK, "live"),

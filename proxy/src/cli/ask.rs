@@ -20,6 +20,12 @@ const LIMIT: Duration = Duration::from_secs(70);
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// The admin listener to ask: `named`, that of the configuration, or the usual one.
+pub(super) fn admin(named: Option<&str>, config: &std::path::Path) -> String {
+    let configured = || forebay_config::load(config).ok()?.admin.map(|admin| admin.address.to_string());
+    named.map(ToOwned::to_owned).or_else(configured).unwrap_or_else(|| DEFAULT_ADMIN.to_owned())
+}
+
 /// What came of a question.
 pub(super) enum Ask {
     Answered(Value),
@@ -32,6 +38,11 @@ pub(super) enum Ask {
 fn agent() -> ureq::Agent {
     let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(LIMIT)).proxy(None);
     ureq::Agent::new_with_config(config.build())
+}
+
+/// `GET` of a path whose answer is JSON.
+pub(super) fn get(admin: &str, path: &str) -> Ask {
+    send(admin, agent().get(format!("http://{admin}{path}")))
 }
 
 /// The question to `/explain`.

@@ -8,6 +8,7 @@ mod explain;
 mod import;
 mod reasons;
 mod run;
+mod top;
 mod upstream;
 
 use std::path::PathBuf;
@@ -64,6 +65,8 @@ enum Verb {
     Import(Import),
     /// Say what becomes of a request, why, and what to change to make it a hit.
     Explain(explain::Explain),
+    /// What a running instance forwards and why: sites, reasons, parameters, costly pages.
+    Top(top::Top),
     /// What the reason codes of Cache-Status and the log mean, and what to change.
     Reasons(reasons::Reasons),
     /// Print what completes the words of this command in a shell: `forebay completions bash`.
@@ -110,6 +113,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Verb::Cache(verb)) => cache::cache(&verb),
         Some(Verb::Import(import)) => import::import(&import.file, import.from),
         Some(Verb::Explain(asked)) => explain::explain_url(&asked),
+        Some(Verb::Top(asked)) => top::top(&asked),
         Some(Verb::Reasons(reasons)) => reasons::reasons(&reasons),
         Some(Verb::Completions(completions)) => completions::completions(&completions),
         Some(Verb::Man(man)) => completions::man(&man),

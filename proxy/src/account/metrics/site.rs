@@ -135,6 +135,11 @@ impl SiteMetrics {
         self.all.requests.get_metric_with_label_values(&[self.label(), method, code, entry.cache.label()]).ok()
     }
 
+    /// Finished requests so far with this outcome.
+    pub(crate) fn count(&self, outcome: CacheOutcome) -> u64 {
+        self.durations.get(outcome.index()).and_then(OnceLock::get).map_or(0, Histogram::get_sample_count)
+    }
+
     /// Finished requests so far, all together.
     pub(crate) fn requests(&self) -> u64 {
         self.durations.iter().filter_map(OnceLock::get).map(Histogram::get_sample_count).sum()

@@ -15,6 +15,7 @@ use crate::account::entry::Entry;
 use crate::account::format::Formatter;
 use crate::account::metrics::{Metrics, SiteMetrics};
 use crate::account::tests::full_entry;
+use crate::top::Top;
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -33,11 +34,11 @@ fn counter() -> IntCounter {
 fn to_file(path: &Path) -> AccessLog {
     let config =
         Log { format: LogFormat::Combined, target: LogTarget::File(path.to_owned()), level: "info".to_owned() };
-    AccessLog::start(&config, counter()).unwrap()
+    AccessLog::start(&config, counter(), Arc::new(Top::new())).unwrap()
 }
 
 fn spawn(open: Open, queue: usize) -> AccessLog {
-    AccessLog::spawn(Formatter::new(LogFormat::Combined), open, queue, counter()).unwrap()
+    AccessLog::spawn(Some(Formatter::new(LogFormat::Combined)), open, queue, counter(), Arc::new(Top::new())).unwrap()
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn a_file_that_cannot_be_opened_is_an_error_at_start() {
     let directory = tempfile::tempdir().unwrap();
     let target = LogTarget::File(directory.path().join("missing/access.log"));
     let config = Log { format: LogFormat::Json, target, level: "info".to_owned() };
-    assert!(AccessLog::start(&config, counter()).is_err());
+    assert!(AccessLog::start(&config, counter(), Arc::new(Top::new())).is_err());
 }
 
 #[test]
