@@ -4,10 +4,12 @@ mod ask;
 mod cache;
 mod check;
 mod completions;
+mod doctor;
 mod explain;
 mod import;
 mod reasons;
 mod run;
+mod simulate;
 mod top;
 mod upstream;
 
@@ -65,6 +67,10 @@ enum Verb {
     Import(Import),
     /// Say what becomes of a request, why, and what to change to make it a hit.
     Explain(explain::Explain),
+    /// Visit a site as its visitors do, and say what is good and what is wrong.
+    Doctor(doctor::Doctor),
+    /// Replay an access log against a configuration and sizes of cache.
+    Simulate(simulate::Simulate),
     /// What a running instance forwards and why: sites, reasons, parameters, costly pages.
     Top(top::Top),
     /// What the reason codes of Cache-Status and the log mean, and what to change.
@@ -113,6 +119,8 @@ pub(crate) fn main() -> ExitCode {
         Some(Verb::Cache(verb)) => cache::cache(&verb),
         Some(Verb::Import(import)) => import::import(&import.file, import.from),
         Some(Verb::Explain(asked)) => explain::explain_url(&asked),
+        Some(Verb::Doctor(asked)) => doctor::doctor(&asked),
+        Some(Verb::Simulate(asked)) => simulate::simulate(&asked),
         Some(Verb::Top(asked)) => top::top(&asked),
         Some(Verb::Reasons(reasons)) => reasons::reasons(&reasons),
         Some(Verb::Completions(completions)) => completions::completions(&completions),

@@ -22,7 +22,7 @@ use http::header::COOKIE;
 
 pub(crate) use self::finding::Finding;
 use self::finding::{Cookie, Key, Told};
-pub(crate) use self::question::Question;
+pub(crate) use self::question::{Question, field};
 use self::words::Words;
 use crate::account::entry::CacheOutcome;
 use crate::context::Context;

@@ -34,11 +34,7 @@ impl Question {
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| format!("{method:?} is no method"))?;
         let mut fields = HeaderMap::new();
         for line in lines {
-            let (name, value) =
-                line.split_once(':').ok_or_else(|| format!("{line:?} is no field: write 'Name: value'"))?;
-            let name =
-                HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| format!("{name:?} is no field name"))?;
-            let value = HeaderValue::from_str(value.trim()).map_err(|_| format!("{value:?} is no field value"))?;
+            let (name, value) = field(line)?;
             fields.append(name, value);
         }
         let question = Self { url: with_scheme(url), method, fields, live };
@@ -80,6 +76,18 @@ impl Question {
         };
         Ok((Connection { client, tls }, request))
     }
+}
+
+/// `Name: value`
+///
+/// # Errors
+///
+/// It is none.
+pub(crate) fn field(line: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = line.split_once(':').ok_or_else(|| format!("{line:?} is no field: write 'Name: value'"))?;
+    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| format!("{name:?} is no field name"))?;
+    let value = HeaderValue::from_str(value.trim()).map_err(|_| format!("{value:?} is no field value"))?;
+    Ok((name, value))
 }
 
 fn with_scheme(url: &str) -> String {

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 /// Which decision a code is of. The same word may be a code of two: a method keeps a request from the cache, and a
 /// response from being stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// `fwd=` of `Cache-Status`: why a request was forwarded (RFC 9211 section 2.2).
     Forward,

@@ -39,6 +39,10 @@ impl<V: Default> Heavy<V> {
         &mut slot.value
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Slot<V>)> {
+        self.slots.iter_mut().map(|(key, slot)| (&**key, slot))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Slot<V>)> {
         self.slots.iter().map(|(key, slot)| (&**key, slot))
     }

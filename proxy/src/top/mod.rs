@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use self::distinct::Distinct;
-use self::heavy::Heavy;
+pub(crate) use self::heavy::{Heavy, Slot};
 #[cfg(test)]
 pub(crate) use self::report::SiteTop;
 pub(crate) use self::report::TopReport;
