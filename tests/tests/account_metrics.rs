@@ -57,6 +57,8 @@ fn names_are_those_that_dashboards_ask_for() {
         "forebay_cache_hits_total",
         "forebay_cache_misses_total",
         "forebay_cache_evictions_total",
+        "forebay_cache_admissions_total",
+        "forebay_cache_rejections_total",
         "forebay_cache_stale_served_total",
         "forebay_coalesced_requests_total",
         "forebay_upstream_requests_total",

@@ -40,7 +40,7 @@ fn config(origin: &Origin) -> ProxyConfig {
 }
 
 fn written(proxy: &Proxy, entries: usize) {
-    assert_eventually!(proxy.metric("forebay_disk_admissions_total", &[]) >= entries as f64);
+    assert_eventually!(proxy.metric("forebay_cache_admissions_total", &["tier=\"disk\""]) >= entries as f64);
 }
 
 fn files(path: &Path) -> Vec<std::path::PathBuf> {
@@ -253,7 +253,7 @@ fn a_device_that_is_full_costs_entries_and_no_request() {
         let answer = proxy.get(&format!("/{length}"));
         assert!(answer.status == 200 && answer.body == content(length as u64, length), "{length}");
     }
-    assert!(proxy.metric("forebay_disk_rejections_total", &[]) > 0.0, "the large ones");
+    assert!(proxy.metric("forebay_cache_rejections_total", &["tier=\"disk\""]) > 0.0, "the large ones");
     assert!(proxy.metric("forebay_cache_evictions_total", &["tier=\"disk\""]) > 0.0, "the oldest made room");
     assert_eventually!(proxy.metric("forebay_disk_degraded", &[]) == 0.0);
     assert_eq!(proxy.get("/60199").cache(), "HIT");
@@ -346,4 +346,20 @@ fn a_running_instance_that_cannot_be_asked_is_an_error_with_the_reason() {
     assert!(refused.stderr.contains("in use by another process"), "{}", refused.stderr);
     assert!(refused.stderr.contains("its admin listener"), "{}", refused.stderr);
     assert_eq!(proxy.ask_admin("/cache/nothing").status, 404);
+}
+
+#[test]
+fn a_coding_made_while_the_response_arrived_is_stored_with_it() {
+    let origin =
+        Origin::answering(|_| Reply::cacheable("Words, words, words. ".repeat(500)).field("Content-Type", "text/html"));
+    let proxy = config(&origin).start();
+    let gzip = [("Accept-Encoding", "gzip")];
+    let first = proxy.get_with("/page", &gzip);
+    assert_eq!((first.cache(), first.field("Content-Encoding")), ("MISS", Some("gzip")));
+    written(&proxy, 2);
+    let proxy = proxy.kill_and_restart();
+    let again = proxy.get_with("/page", &gzip);
+    assert_eq!((again.cache(), again.field("Content-Encoding")), ("HIT", Some("gzip")));
+    assert!(again.body == first.body);
+    assert_eq!(proxy.metric("forebay_compressed_total", &["coding=\"gzip\""]), 0.0, "not made again");
 }

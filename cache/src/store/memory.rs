@@ -26,6 +26,8 @@ pub struct MemoryStore {
     parts: Cache<CacheKey, Arc<Parts>, RandomState>,
     max_object: u64,
     evictions: Arc<AtomicU64>,
+    admissions: AtomicU64,
+    rejections: AtomicU64,
 }
 
 /// Figures for metrics.
@@ -35,7 +37,11 @@ pub struct MemoryStats {
     pub objects: u64,
     /// Bytes they weigh.
     pub bytes: u64,
-    /// Keys that had to make room, since start.
+    /// Responses taken in, since start; those from disk included.
+    pub admissions: u64,
+    /// Responses too large for memory, since start.
+    pub rejections: u64,
+    /// Keys that had to make room, or were asked for too seldom to be given some, since start.
     pub evictions: u64,
 }
 
@@ -64,7 +70,8 @@ impl MemoryStore {
                 }
             })
             .build_with_hasher(RandomState::new());
-        Self { entries, parts, max_object, evictions }
+        let (admissions, rejections) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { entries, parts, max_object, evictions, admissions, rejections }
     }
 
     /// Largest content that is stored, bytes.
@@ -88,6 +95,7 @@ impl MemoryStore {
     /// Stores `response`, in place of the variant it replaces.
     pub fn insert(&self, key: &CacheKey, response: Arc<StoredResponse>) {
         self.parts.invalidate(key);
+        self.admissions.fetch_add(1, Ordering::Relaxed);
         self.change(key, |variants| variants.with(response));
     }
 
@@ -123,8 +131,15 @@ impl MemoryStore {
     pub(super) fn promote(&self, key: &CacheKey, stored: &Variants) {
         let stored = stored.held_whole();
         if !stored.is_empty() {
+            self.admissions.fetch_add(stored.len() as u64, Ordering::Relaxed);
             self.change(key, |variants| variants.merged(&stored));
         }
+    }
+
+    /// A response to `key` is too large to be held here; what is held is older.
+    pub(super) fn reject(&self, key: &CacheKey) {
+        self.rejections.fetch_add(1, Ordering::Relaxed);
+        self.remove(key);
     }
 
     /// Forgets all variants of `key`, and parts; whether there were any variants.
@@ -141,6 +156,8 @@ impl MemoryStore {
         MemoryStats {
             objects: self.entries.entry_count() + self.parts.entry_count(),
             bytes: self.entries.weighted_size() + self.parts.weighted_size(),
+            admissions: self.admissions.load(Ordering::Relaxed),
+            rejections: self.rejections.load(Ordering::Relaxed),
             evictions: self.evictions.load(Ordering::Relaxed),
         }
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ahash::RandomState;
 use bytes::Bytes;
 
-use super::disk::{DiskStats, DiskStore, LargeWriter};
+use super::disk::{DiskStats, DiskStore, LargeWriter, Lookup};
 use super::{MemoryStats, MemoryStore, Parts, Variant, Variants};
 use crate::key::CacheKey;
 use crate::semantics::coding::Coding;
@@ -87,6 +87,12 @@ impl TieredStore {
         Some(held)
     }
 
+    /// Whether there seem to be responses of `key` on disk.
+    #[must_use]
+    pub fn is_on_disk(&self, key: &CacheKey) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.variants(key) > 0)
+    }
+
     /// Parts of the response of `key`. They are held in memory alone.
     #[must_use]
     pub fn parts(&self, key: &CacheKey) -> Option<Arc<Parts>> {
@@ -138,8 +144,7 @@ impl TieredStore {
         if response.content().len() as u64 <= self.memory.max_object() {
             self.memory.insert(key, response);
         } else {
-            // What memory holds is older.
-            self.memory.remove(key);
+            self.memory.reject(key);
         }
     }
 
@@ -156,17 +161,27 @@ impl TieredStore {
         fresh
     }
 
-    /// Keeps the content of `response` in another coding.
+    /// Keeps the content of `response` in another coding, if that is still stored. `response` may be the head of a flight:
+    /// what was stored of that has the same metadata and fields, and content.
     pub fn add_coded(&self, key: &CacheKey, response: &Arc<StoredResponse>, coding: Coding, content: Bytes) {
-        // A flight has no content yet; the stored response has.
-        if let Some(disk) = &self.disk
-            && let Some(variants) = self.memory.get(key)
-            && let Some(stored) = variants.iter().find(|variant| variant.response.variance() == response.variance())
-            && stored.response.fields() == response.fields()
+        let is_it = |variant: &&Variant| {
+            let stored = &variant.response;
+            let same = || stored.metadata() == response.metadata() && stored.fields() == response.fields();
+            Arc::ptr_eq(stored, response) || (variant.large.is_none() && same())
+        };
+        let of = |variants: &Variants| variants.iter().find(is_it).map(|variant| Arc::clone(&variant.response));
+        if let Some(stored) = self.memory.get(key).and_then(|variants| of(&variants)) {
+            if let Some(disk) = &self.disk {
+                disk.add_coded(key, &stored, coding, content.clone());
+            }
+            self.memory.add_coded(key, &stored, coding, content);
+        } else if let Some(disk) = &self.disk
+            && let Lookup::Ready(variants) = disk.get(key)
+            && let Some(stored) = of(&variants)
         {
-            disk.add_coded(key, &stored.response, coding, content.clone());
+            // Memory did not admit it.
+            disk.add_coded(key, &stored, coding, content);
         }
-        self.memory.add_coded(key, response, coding, content);
     }
 
     /// Forgets all variants of `key` in both tiers; whether there were any. None can be found any more at the first
@@ -201,8 +216,7 @@ impl TieredStore {
         let Some(disk) = &self.disk else { return false };
         let stored = disk.commit_large(key, response, writer).await;
         self.changed(key);
-        // A smaller response that memory still holds would be older than this one.
-        self.memory.remove(key);
+        self.memory.reject(key);
         stored
     }
 

@@ -132,3 +132,26 @@ async fn what_is_too_large_for_memory_stays_in_its_file() {
     assert_eq!(read, whole);
     assert!(store.in_memory(&key("/a")).is_none());
 }
+
+/// A flight has the head alone; what is stored of it has the content, and memory may not have admitted that.
+#[tokio::test]
+async fn a_coding_made_in_flight_is_kept_in_both_tiers() {
+    let directory = tempfile::tempdir().unwrap();
+    for forgotten in [false, true] {
+        let store = open(directory.path());
+        let flight = response("");
+        let name = format!("/{forgotten}");
+        store.insert(&key(&name), Arc::new(flight.as_ref().clone().with_content(Bytes::from_static(b"content"))));
+        if forgotten {
+            store.memory.remove(&key(&name));
+        }
+        store.add_coded(&key(&name), &flight, Coding::Gzip, Bytes::from_static(b"gzip"));
+        let gzip = |found: &Found| found.variants.iter().next().unwrap().coded(Coding::Gzip).cloned();
+        let found = store.get(&key(&name), |_| true).await.unwrap();
+        assert_eq!(found.tier, if forgotten { Tier::Disk } else { Tier::Memory });
+        assert_eq!(gzip(&found).unwrap(), "gzip");
+        drop(store);
+        let store = open(directory.path());
+        assert_eq!(gzip(&store.get(&key(&name), |_| true).await.unwrap()).unwrap(), "gzip", "after a restart");
+    }
+}

@@ -46,7 +46,7 @@ impl Operator {
         let (stats, disk) = (lasting.store.disk_stats()?, &lasting.metrics.disk);
         disk.objects.set(i64::try_from(stats.objects).unwrap_or(i64::MAX));
         disk.bytes.set(i64::try_from(stats.bytes).unwrap_or(i64::MAX));
-        disk.evictions.inc_by(stats.evictions.saturating_sub(disk.evictions.get()));
+        disk.count(stats.admissions, stats.rejections, stats.evictions);
         lasting.metrics.device.set(&stats);
         Some(TierStatus {
             name: stats.degraded.map_or_else(|| "disk".to_owned(), |reason| format!("disk (degraded: {reason})")),
@@ -63,7 +63,7 @@ impl Operator {
         let (stats, memory) = (lasting.store.stats(), &lasting.metrics.memory);
         memory.objects.set(i64::try_from(stats.objects).unwrap_or(i64::MAX));
         memory.bytes.set(i64::try_from(stats.bytes).unwrap_or(i64::MAX));
-        memory.evictions.inc_by(stats.evictions.saturating_sub(memory.evictions.get()));
+        memory.count(stats.admissions, stats.rejections, stats.evictions);
         TierStatus {
             name: "memory".to_owned(),
             objects: stats.objects,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use forebay_cache::fill::{Joined, Leader, Verdict};
 use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::RequestDirectives;
-use forebay_cache::store::Variant;
+use forebay_cache::store::{Variant, Variants};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
@@ -62,7 +62,14 @@ pub(crate) async fn obtain(
         let stored = || newer(wanted, context);
         let fill = match lasting.fills.join(&wanted.key, &variance, stored) {
             Err(stored) => return Ok(Arrived::Stored(stored)),
-            Ok(Joined::Lead(leader)) => return lead(context, wanted, leader, sink).await,
+            Ok(Joined::Lead(leader)) => {
+                // Nobody else fills from here on. What ended a moment ago and is too large for memory is on disk.
+                if let Some(stored) = newer_on_disk(wanted, context).await {
+                    leader.fill().settle(Verdict::Freshened(stored.clone()));
+                    return Ok(Arrived::Stored(stored));
+                }
+                return lead(context, wanted, leader, sink).await;
+            }
             Ok(Joined::Follow(fill)) => fill,
         };
         context.collapsed = true;
@@ -88,11 +95,27 @@ pub(crate) async fn obtain(
 
 /// A fresh response stored since the look-up: not one that the look-up saw.
 fn newer(wanted: &Wanted, context: &Context) -> Option<Variant> {
+    let variants = context.lasting().store.in_memory(&wanted.key)?;
+    unseen(wanted, context, &variants)
+}
+
+/// The same, of what memory does not hold.
+async fn newer_on_disk(wanted: &Wanted, context: &Context) -> Option<Variant> {
+    let store = &context.lasting().store;
+    if store.in_memory(&wanted.key).is_some() || !store.is_on_disk(&wanted.key) {
+        return None;
+    }
+    let found = store.get(&wanted.key, |variants| variants.select(&wanted.forwarded).is_some()).await?;
+    unseen(wanted, context, &found.variants)
+}
+
+fn unseen(wanted: &Wanted, context: &Context, variants: &Variants) -> Option<Variant> {
     let lasting = context.lasting();
-    let variants = lasting.store.in_memory(&wanted.key)?;
     let variant = variants.select(&wanted.forwarded)?;
     let response = &variant.response;
-    let seen = wanted.candidates.iter().any(|candidate| Arc::ptr_eq(&candidate.response, response));
+    // What is read from disk is another copy each time.
+    let same = |candidate: &Variant| candidate.response.metadata() == response.metadata();
+    let seen = wanted.candidates.iter().any(same);
     let usable = response.is_fresh(context.now)
         && !response.metadata().validate_always
         && !lasting.groups.is_invalidated(&wanted.key, response);

@@ -58,7 +58,12 @@ impl Slot {
     }
 
     pub(super) const fn was_used(&self) -> bool {
-        self.tag & USES != 0
+        self.uses() != 0
+    }
+
+    /// 0 to 7; more count as 7.
+    pub(super) const fn uses(&self) -> u32 {
+        (self.tag & USES) >> 5
     }
 
     /// Its place in the log: the order of writing.

@@ -84,6 +84,12 @@ pub struct DiskConfig {
     pub takeover: bool,
 }
 
+/// Two segments are always empty or being filled, so they are small beside the whole; each is a file that is kept open, so
+/// they are not too many.
+fn segment_size(size: u64) -> u64 {
+    (size / 64).clamp(4 * MIB, 64 * MIB).max((size / 16_384).min(1024 * MIB)) & !0xFFFF
+}
+
 /// What reading and writing sides share.
 #[derive(Debug)]
 struct Shared {
@@ -201,7 +207,7 @@ impl DiskStore {
             let message = format!("the disk tier needs {} MiB at least", SMALLEST / MIB);
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, message));
         }
-        let segment_size = (config.size / 16).clamp(4 * MIB, 64 * MIB) & !0xFFFF;
+        let segment_size = segment_size(config.size);
         Self::open_with(config, Io::default(), segment_size)
     }
 

@@ -93,14 +93,23 @@ impl Writer {
 
     fn evict_segment(&mut self, segment: &Segment, again: bool) -> bool {
         let toc = segment.toc(self.shared.nonce());
-        // At most half a segment is written again, or nothing would be won.
-        let mut left = if again { self.shared.segment_size / 2 } else { 0 };
-        if let Some(toc) = &toc {
-            for entry in toc.entries.iter().filter(|entry| entry.label.kind.is_put()) {
-                let Some(slot) = self.shared.index.contains(&entry.slot(segment.id)) else { continue };
-                if slot.was_used() && u64::from(slot.length) <= left && self.copy(&slot).is_some() {
-                    left -= u64::from(slot.length);
-                }
+        // At most half a segment is written again, or nothing would be won: what was used most, in its order.
+        if let Some(toc) = &toc
+            && again
+        {
+            let puts = toc.entries.iter().filter(|entry| entry.label.kind.is_put());
+            let slots = puts.filter_map(|entry| self.shared.index.contains(&entry.slot(segment.id)));
+            let mut used: Vec<Slot> = slots.filter(Slot::was_used).collect();
+            used.sort_by_key(|slot| std::cmp::Reverse(slot.uses()));
+            let mut left = self.shared.segment_size / 2;
+            used.retain(|slot| {
+                let fits = u64::from(slot.length) <= left;
+                left -= if fits { u64::from(slot.length) } else { 0 };
+                fits
+            });
+            used.sort_by_key(|slot| slot.offset);
+            for slot in used {
+                let _ = self.copy(&slot);
             }
         }
         // Only when it is gone may the next one go: its tombstones are about what is older.

@@ -8,8 +8,6 @@ use super::Make;
 /// Counters and gauges of the disk tier.
 #[derive(Debug)]
 pub(crate) struct DeviceMetrics {
-    admissions: IntCounter,
-    rejections: IntCounter,
     write_errors: IntCounter,
     read_errors: IntCounter,
     corrupt: IntCounter,
@@ -20,11 +18,6 @@ pub(crate) struct DeviceMetrics {
 impl DeviceMetrics {
     pub(super) fn new(make: &Make) -> Result<Self> {
         Ok(Self {
-            admissions: make.counter("forebay_disk_admissions_total", "Entries written to the disk tier.")?,
-            rejections: make.counter(
-                "forebay_disk_rejections_total",
-                "Entries not written: too large, too much waiting, no room, or the tier is degraded.",
-            )?,
             write_errors: make.counter("forebay_disk_write_errors_total", "Operations that failed while writing.")?,
             read_errors: make.counter("forebay_disk_read_errors_total", "Reads of the disk tier that failed.")?,
             corrupt: make.counter(
@@ -39,8 +32,6 @@ impl DeviceMetrics {
     /// Brings everything up to date with the tier's own counters, which only grow.
     pub(crate) fn set(&self, stats: &DiskStats) {
         for (metric, now) in [
-            (&self.admissions, stats.admissions),
-            (&self.rejections, stats.rejections),
             (&self.write_errors, stats.write_errors),
             (&self.read_errors, stats.read_errors),
             (&self.corrupt, stats.corrupt),

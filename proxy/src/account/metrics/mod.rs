@@ -96,8 +96,22 @@ pub(crate) struct TierMetrics {
     pub(crate) hits: IntCounter,
     /// Lookups that found none.
     pub(crate) misses: IntCounter,
-    /// Stored responses removed for room.
+    /// Stored responses taken in. Set before [`Metrics::render`].
+    pub(crate) admissions: IntCounter,
+    /// Stored responses not taken in. Set before [`Metrics::render`].
+    pub(crate) rejections: IntCounter,
+    /// Stored responses removed for room. Set before [`Metrics::render`].
     pub(crate) evictions: IntCounter,
+}
+
+impl TierMetrics {
+    /// Brings what the tier counts itself up to date: admissions, rejections, evictions.
+    pub(crate) fn count(&self, admissions: u64, rejections: u64, evictions: u64) {
+        let counted = [(&self.admissions, admissions), (&self.rejections, rejections), (&self.evictions, evictions)];
+        for (metric, now) in counted {
+            metric.inc_by(now.saturating_sub(metric.get()));
+        }
+    }
 }
 
 /// Counters of one listener.
@@ -363,6 +377,8 @@ struct Tiers {
     bytes: IntGaugeVec,
     hits: IntCounterVec,
     misses: IntCounterVec,
+    admissions: IntCounterVec,
+    rejections: IntCounterVec,
     evictions: IntCounterVec,
 }
 
@@ -374,6 +390,12 @@ impl Tiers {
             bytes: make.gauges("forebay_cache_bytes", "Bytes of stored responses, overhead included.", tier)?,
             hits: make.counters("forebay_cache_hits_total", "Lookups that found a stored response.", tier)?,
             misses: make.counters("forebay_cache_misses_total", "Lookups that found none.", tier)?,
+            admissions: make.counters("forebay_cache_admissions_total", "Stored responses taken in.", tier)?,
+            rejections: make.counters(
+                "forebay_cache_rejections_total",
+                "Stored responses not taken in: too large, too much waiting, no room, or the tier is degraded.",
+                tier,
+            )?,
             evictions: make.counters("forebay_cache_evictions_total", "Stored responses removed for room.", tier)?,
         })
     }
@@ -385,6 +407,8 @@ impl Tiers {
             bytes: self.bytes.get_metric_with_label_values(tier)?,
             hits: self.hits.get_metric_with_label_values(tier)?,
             misses: self.misses.get_metric_with_label_values(tier)?,
+            admissions: self.admissions.get_metric_with_label_values(tier)?,
+            rejections: self.rejections.get_metric_with_label_values(tier)?,
             evictions: self.evictions.get_metric_with_label_values(tier)?,
         })
     }
