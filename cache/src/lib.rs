@@ -15,6 +15,7 @@ pub mod clock;
 pub mod fill;
 pub mod groups;
 pub mod key;
+pub mod leak;
 pub mod queries;
 pub mod semantics;
 pub mod store;

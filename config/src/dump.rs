@@ -185,6 +185,11 @@ fn write_upstream(upstream: &Upstream, out: &mut Text) {
     out.duration("fail_timeout", upstream.fail_timeout);
     out.duration("slow_start", upstream.slow_start);
     out.duration("drain_timeout", upstream.drain_timeout);
+    match upstream.max_requests {
+        Some(most) => out.word("max_requests", most),
+        None => out.string("max_requests", "none"),
+    }
+    out.list("bots", upstream.bots.iter().cloned());
     out.duration("connect_timeout", upstream.connect_timeout);
     out.duration("read_timeout", upstream.read_timeout);
     out.duration("write_timeout", upstream.write_timeout);
@@ -238,6 +243,12 @@ fn write_rules(rules: &CacheRules, base: Option<&CacheRules>, out: &mut Text) {
     }
     if differs(|a, b| a.deception_armor == b.deception_armor) {
         out.word("deception_armor", rules.deception_armor);
+    }
+    if differs(|a, b| a.leak_canary == b.leak_canary) {
+        match rules.leak_canary {
+            Some(one_in) => out.word("leak_canary", one_in),
+            None => out.string("leak_canary", "off"),
+        }
     }
     if differs(|a, b| a.surrogate_control == b.surrogate_control) {
         out.word("surrogate_control", rules.surrogate_control);

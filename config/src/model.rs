@@ -253,6 +253,10 @@ pub struct Upstream {
     pub slow_start: Duration,
     /// `drain_timeout`: how long a server that is drained still gets the requests of its sessions. Default 30 min.
     pub drain_timeout: Duration,
+    /// `max_requests`: requests that all servers together work on at a time. Default none: no limit; range 1 to 1,000,000.
+    pub max_requests: Option<usize>,
+    /// `bots`: words of `User-Agent` whose requests wait behind those of people. Default: [`BOTS`].
+    pub bots: Vec<String>,
     /// Default 5 s.
     pub connect_timeout: Duration,
     /// Longest pause while a response arrives, and to its first byte. Default 60 s.
@@ -279,6 +283,8 @@ impl Upstream {
             fail_timeout: Duration::from_secs(10),
             slow_start: Duration::ZERO,
             drain_timeout: Duration::from_secs(1800),
+            max_requests: None,
+            bots: BOTS.iter().map(|bot| (*bot).to_owned()).collect(),
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
@@ -293,6 +299,30 @@ impl UpstreamServer {
         Self { address: address.to_owned(), resolved, weight, max_connections: 0, backup: false }
     }
 }
+
+/// What programs call themselves by.
+pub const BOTS: [&str; 20] = [
+    "bot",
+    "crawl",
+    "spider",
+    "slurp",
+    "scrapy",
+    "archiver",
+    "curl/",
+    "wget/",
+    "python-",
+    "go-http-client",
+    "java/",
+    "libwww-perl",
+    "headlesschrome",
+    "facebookexternalhit",
+    "mediapartners",
+    "feedfetcher",
+    "monitor",
+    "wordpress/",
+    "preload",
+    "+http",
+];
 
 /// What `balance` may say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -423,6 +453,8 @@ pub struct CacheRules {
     /// `deception_armor`: whether a page (`text/html`) under the name of a file (`/account/x.css`) is kept from being
     /// stored. Default true.
     pub deception_armor: bool,
+    /// `leak_canary`: one in so many fills is repeated for nobody and compared. Default none: never.
+    pub leak_canary: Option<u64>,
     /// `surrogate_control`: whether `Surrogate-Control` of the upstream is obeyed in place of `Cache-Control`, where no
     /// `CDN-Cache-Control` is. Default false: it is for origins that are meant to speak to surrogates.
     pub surrogate_control: bool,

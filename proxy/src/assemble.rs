@@ -22,6 +22,7 @@ use crate::account::Account;
 use crate::account::metrics::Metrics;
 use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
+use crate::fetch::Canary;
 use crate::guard;
 use crate::listen::accept::{Listener, Settings};
 use crate::listen::{socket, tls};
@@ -30,7 +31,7 @@ use crate::siblings::Siblings;
 use crate::site::Site;
 use crate::stages::offload::Root;
 use crate::stages::route::Routes;
-use crate::upstream::{Pool, Registry};
+use crate::upstream::{Gates, Pool, Registry, Shield};
 
 /// Bytes that may wait in temporary files for slow clients, all together.
 const SPOOL_BUDGET: u64 = 8 * 1024 * 1024 * 1024;
@@ -96,6 +97,8 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         not_shared,
         groups: CacheGroups::new(SystemClock.now()),
         queries: Queries::default(),
+        gates: Gates::default(),
+        canary: Canary::default(),
         encodings: Encodings::default(),
         file_codings: FileCodings::default(),
         spool: Arc::new(SpoolSpace::new(&spool, SPOOL_BUDGET)),
@@ -149,7 +152,8 @@ pub(crate) fn runtime(config: Config, places: Places, lasting: Arc<Lasting>) -> 
     let certificates = tls::Certificates::load(&config).map_err(AssembleError::Other)?;
     let mut pools = Vec::with_capacity(config.upstreams.len());
     for upstream in &config.upstreams {
-        pools.push(Arc::new(Pool::new(upstream, &lasting.upstreams, &lasting.metrics).map_err(other)?));
+        let shield = Shield::new(upstream, &lasting.gates, &lasting.metrics).map_err(other)?;
+        pools.push(Arc::new(Pool::new(upstream, &lasting.upstreams, &lasting.metrics).map_err(other)?.behind(shield)));
     }
     let mut sites = Vec::with_capacity(config.sites.len());
     for site in &config.sites {

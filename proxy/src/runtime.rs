@@ -18,13 +18,13 @@ use crate::account::Account;
 use crate::account::metrics::Metrics;
 use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
-use crate::fetch::FetchError;
+use crate::fetch::{Canary, FetchError};
 use crate::guard;
 use crate::listen::tls::Certificates;
 use crate::siblings::Siblings;
 use crate::site::Site;
 use crate::stages::route::Routes;
-use crate::upstream::{Pool, Registry};
+use crate::upstream::{Gates, Pool, Registry};
 
 /// Everything one configuration says, compiled. A request holds on to the one it began with.
 pub(crate) struct Runtime {
@@ -48,6 +48,8 @@ pub(crate) struct Lasting {
     pub(crate) not_shared: moka::sync::Cache<CacheKey, &'static str, ahash::RandomState>,
     pub(crate) groups: CacheGroups,
     pub(crate) queries: Queries,
+    pub(crate) gates: Gates,
+    pub(crate) canary: Canary,
     pub(crate) encodings: Encodings,
     pub(crate) file_codings: FileCodings,
     pub(crate) spool: Arc<SpoolSpace>,

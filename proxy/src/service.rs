@@ -587,5 +587,6 @@ fn pass_job(
         store: None,
         invalidates: Some(Invalidates { target, site: Arc::clone(&visit.site) }),
         interim: Some(interim),
+        background: false,
     })
 }

@@ -57,6 +57,8 @@ pub(crate) struct Rules {
     pub(crate) drop_cookies: bool,
     /// How many queries of one path are stored at a time.
     pub(crate) max_queries: Option<usize>,
+    /// One in so many fills is compared with clean ones.
+    pub(crate) leak_canary: Option<u64>,
 }
 
 /// One of `bypass_paths`.
@@ -232,6 +234,7 @@ impl Rules {
             sort_query: rules.sort_query,
             drop_cookies: rules.drop_cookies,
             max_queries: rules.max_queries,
+            leak_canary: rules.leak_canary,
         })
     }
 }

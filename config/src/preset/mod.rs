@@ -20,6 +20,7 @@ pub(crate) fn cache_rules(preset: Option<Preset>) -> CacheRules {
             ignore_cookies: Vec::new(),
             max_queries: None,
             deception_armor: true,
+            leak_canary: None,
             surrogate_control: false,
             sort_query: false,
             drop_cookies: false,

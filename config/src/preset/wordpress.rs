@@ -304,6 +304,8 @@ pub(super) fn cache_rules() -> CacheRules {
         ignore_cookies: owned(IGNORE_COOKIES),
         max_queries: Some(MAX_QUERIES),
         deception_armor: true,
+        // It asks the farm more than visitors do: for the operator to say.
+        leak_canary: None,
         surrogate_control: false,
         // WordPress reads parameters by name.
         sort_query: true,

@@ -43,6 +43,7 @@ pub(super) fn read(table: &mut Table<'_, '_>, base: CacheRules, place: &str) -> 
     names(table, ignored, "_ga*", name_pattern::cookie, &mut rules.ignore_cookies);
     set(&mut rules.max_queries, table.take("max_queries").and_then(|item| max_queries(&item)));
     set(&mut rules.deception_armor, table.take("deception_armor").and_then(|item| item.boolean()));
+    set(&mut rules.leak_canary, table.take("leak_canary").and_then(|item| leak_canary(&item)));
     set(&mut rules.surrogate_control, table.take("surrogate_control").and_then(|item| item.boolean()));
     set(&mut rules.sort_query, table.take("sort_query").and_then(|item| item.boolean()));
     set(&mut rules.drop_cookies, table.take("drop_cookies").and_then(|item| item.boolean()));
@@ -108,6 +109,14 @@ fn lifetimes(item: Item<'_, '_>) -> Option<Vec<(u16, Duration)>> {
     }
     lifetimes.sort_unstable();
     Some(lifetimes)
+}
+
+/// One in so many, or `"off"`.
+fn leak_canary(item: &Item<'_, '_>) -> Option<Option<u64>> {
+    if item.is_string("off") {
+        return Some(None);
+    }
+    item.integer(1..=1_000_000_000).map(Some)
 }
 
 /// A number, or `"none"` for no limit.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::TIMEOUT;
-use crate::model::{Balance, Upstream, UpstreamServer};
+use crate::model::{BOTS, Balance, Upstream, UpstreamServer};
 use crate::reading::{Located, Reading};
 use crate::table::{Item, Table};
 use crate::values::{Wrong, address, choice, nearest, quoted, upstream_name};
@@ -115,6 +115,11 @@ fn one(mut table: Table<'_, '_>, pools: &mut Pools) {
     let read_timeout = timeout("read_timeout", READ_TIMEOUT_MAX, 60);
     let write_timeout = timeout("write_timeout", *TIMEOUT.end(), 60);
     let slow_start = table.take("slow_start").and_then(|item| item.duration(Duration::ZERO..=*TIMEOUT.end()));
+    let max_requests = table.take("max_requests").and_then(|item| max_requests(&item)).flatten();
+    let bots = table.take("bots").and_then(|item| item.list("bot", word)).map_or_else(
+        || BOTS.iter().map(|bot| (*bot).to_owned()).collect(),
+        |words| words.into_iter().map(|word| word.value).collect(),
+    );
     table.unsupported("health", "`health`", "remove it; a server that cannot be connected to is skipped");
     table.unsupported("sticky", "`sticky`", "remove it; keep sessions in a store that all servers share");
     table.finish();
@@ -134,6 +139,8 @@ fn one(mut table: Table<'_, '_>, pools: &mut Pools) {
         fail_timeout,
         slow_start: slow_start.unwrap_or(Duration::ZERO),
         drain_timeout,
+        max_requests,
+        bots,
         connect_timeout,
         read_timeout,
         write_timeout,
@@ -144,6 +151,23 @@ fn one(mut table: Table<'_, '_>, pools: &mut Pools) {
 fn source(text: &str) -> Result<IpAddr, Wrong> {
     let hint = "write a numeric address of this machine, without port: \"192.168.0.150\"";
     text.parse().map_err(|_| Wrong::new(format!("{} is not an address", quoted(text)), hint))
+}
+
+/// A number, or `"none"` for no limit.
+fn max_requests(item: &Item<'_, '_>) -> Option<Option<usize>> {
+    if item.is_string("none") {
+        return Some(None);
+    }
+    item.integer(1..=1_000_000).map(|most| usize::try_from(most).ok())
+}
+
+/// Part of a `User-Agent`.
+fn word(text: &str) -> Result<String, Wrong> {
+    if text.is_empty() || text.bytes().any(|byte| byte.is_ascii_control()) || !text.is_ascii() {
+        let hint = "write a part of what programs send as User-Agent, in any case: \"bot\"";
+        return Err(Wrong::new(format!("{} is no part of a User-Agent", quoted(text)), hint));
+    }
+    Ok(text.to_owned())
 }
 
 fn parse_balance(text: &str) -> Result<Balance, Wrong> {

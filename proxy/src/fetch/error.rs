@@ -18,6 +18,7 @@ impl FetchError {
     pub(crate) const NO_SERVER: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "no-upstream-server");
     pub(crate) const QUEUE_FULL: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "upstream-queue-full");
     pub(crate) const QUEUE_TIMEOUT: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "upstream-queue-timeout");
+    pub(crate) const BUSY: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "upstream-busy");
     pub(crate) const FRAMING: Self = Self::bad_gateway("upstream-framing");
     pub(crate) const UNEXPECTED: Self = Self::bad_gateway("upstream-response-unexpected");
 
@@ -46,6 +47,11 @@ impl FetchError {
             "upstream-write-timeout",
         ];
         REASONS.contains(&self.reason)
+    }
+
+    /// Whether it was not let in, and had not waited for that.
+    pub(crate) fn is_busy(self) -> bool {
+        self == Self::BUSY
     }
 
     /// Whether the connection ended before there was a response.

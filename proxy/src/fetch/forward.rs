@@ -15,7 +15,7 @@ use pingora_http::RequestHeader;
 use super::{FetchError, receive};
 use crate::http::RequestBody;
 use crate::runtime::Lasting;
-use crate::upstream::{Asker, Lease, NoServer, Pool, ServerId};
+use crate::upstream::{Asker, Lease, NoServer, Permit, Pool, ServerId};
 
 /// Longest silence of a tunnel (HAProxy: `timeout tunnel 1h`).
 const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
@@ -66,6 +66,8 @@ pub(super) struct Exchange {
     /// The connection had been used before: that it is closed may just mean that it had idled too long.
     pub(super) reused: bool,
     pub(super) started: Instant,
+    /// The right to be worked on; given back when the exchange ends.
+    pub(super) permit: Option<Permit>,
 }
 
 impl Outbound {
@@ -190,7 +192,7 @@ pub(super) async fn connect(
         }
         let undecided = expects_continue.then(|| tokio::time::Instant::now() + CONTINUE_WAIT);
         let sending = !body.is_empty() && undecided.is_none();
-        return Ok(Exchange { session, lease, body, sending, undecided, ended: false, reused, started });
+        return Ok(Exchange { session, lease, body, sending, undecided, ended: false, reused, started, permit: None });
     }
 }
 

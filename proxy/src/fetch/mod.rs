@@ -1,5 +1,6 @@
 //! What a fill and a pass do: ask an AP server, judge its answer, store it or hand it to the one who asked.
 
+mod canary;
 mod error;
 mod forward;
 mod freshen;
@@ -11,6 +12,7 @@ mod receive;
 mod run;
 mod stream;
 
+pub(crate) use canary::Canary;
 pub(crate) use error::FetchError;
 pub(crate) use forward::Outbound;
 pub(crate) use partial::Completion;

@@ -17,7 +17,6 @@ use forebay_cache::stored::StoredResponse;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
-use super::FetchError;
 use super::forward::Outbound;
 use super::freshen::{freshen, invalidate, learn_from_head, responses};
 use super::keep;
@@ -25,6 +24,7 @@ use super::partial::{Completion, Keeping};
 use super::peer;
 use super::receive::begin;
 use super::stream::{Frame, content_length, fill, hand_over};
+use super::{FetchError, canary};
 use crate::account::entry::UpstreamExchange;
 use crate::runtime::Lasting;
 use crate::site::{Route, Site};
@@ -43,6 +43,8 @@ pub(crate) struct Job {
     pub(crate) invalidates: Option<Invalidates>,
     /// Interim responses for the client that asked.
     pub(crate) interim: Option<mpsc::Sender<(StatusCode, HeaderMap)>>,
+    /// Nobody waits for it.
+    pub(crate) background: bool,
 }
 
 /// The target of an unsafe request, and the site whose rules make keys of URIs.
@@ -104,7 +106,9 @@ pub(crate) async fn run(mut job: Job, answer: Answer) {
     let mut report = None;
     if let Err((error, answer)) = fetch(&mut job, answer, &mut report).await {
         if let Some(plan) = &mut job.store {
-            plan.leader.settle_and_leave(Verdict::Failed(error));
+            // Who waits for it may go another way: into the queue, or with what is stale.
+            let verdict = if error.is_busy() { Verdict::NotShared(error.reason) } else { Verdict::Failed(error) };
+            plan.leader.settle_and_leave(verdict);
         }
         if let Some(answer) = answer {
             let _ = answer.send((Err(error), report));
@@ -143,7 +147,15 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             unkept = brought.proxy_only.then_some("proxy-only");
             Ok((brought.exchange, brought.head))
         } else {
-            let begun = begin(&lasting, &pool, job.asker, job.interim.as_ref(), outbound, report);
+            // A stale page at once is better than a place in the queue.
+            let waits = !stale_stands_in(&candidates, &RequestDirectives::parse(&sent.fields), sent.at);
+            let begun = async {
+                let permit = pool.enter(&sent.fields, job.background, waits).await?;
+                let (mut exchange, head) =
+                    begin(&lasting, &pool, job.asker, job.interim.as_ref(), outbound, report).await?;
+                exchange.permit = permit;
+                Ok::<_, FetchError>((exchange, head))
+            };
             match &job.store {
                 Some(plan) if !plan.of_one => begun.await,
                 // What is for one client is not fetched for nobody.
@@ -227,6 +239,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         let length = content_length(&head.fields).filter(|_| head.content).unwrap_or(0);
         let verdict = match storability(&exchanged, &plan.route.rules.policy) {
             Storability::No(reason) => Err(reason.as_str()),
+            Storability::Yes if lasting.canary.is_quarantined(&plan.key) => Err("quarantined"),
             Storability::Yes => {
                 plan.unkept = match unkept {
                     Some(reason) => Some(reason),
@@ -241,7 +254,13 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         return match verdict {
             Ok((response, file)) => {
                 let frame = Frame::of(&head);
-                fill(&lasting, &pool, plan, exchange, head, (response, file), frame, answer, *report).await
+                let watch = lasting.canary.choose(plan, &sent.path_query, &sent.fields, &head.fields);
+                let filled =
+                    fill(&lasting, &pool, plan, exchange, head, (response, file), frame, answer, *report).await;
+                if let Some(watch) = watch {
+                    canary::spawn(&lasting, &job.pool, watch);
+                }
+                filled
             }
             Err(reason) => {
                 // Neither an error that passes nor one client's wish says anything about the next response.

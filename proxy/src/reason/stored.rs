@@ -45,6 +45,11 @@ pub(super) const NOT_STORED: &[Row] = &[
         "Find the parameter that makes so many and ignore it (`ignore_params`), or raise `max_queries`.",
     ),
     (
+        "quarantined",
+        "The leak canary found that what was stored here had been shaped by one client; for 10 minutes nothing is.",
+        "Look at the warning in the error log, and for what the page reads beyond its URL: a plugin, a field, an address.",
+    ),
+    (
         "vary-star",
         "It says `Vary: *`, or varies on something that is no field name.",
         "Let the origin name the fields it varies on.",

@@ -15,6 +15,11 @@ pub(super) const UPSTREAM: &[Row] = &[
         "All its workers may be busy: look at its load and backlog.",
     ),
     (
+        "upstream-busy",
+        "As many requests as `max_requests` are worked on, and a stale page was served rather than waiting.",
+        "Add servers; raise `max_requests` to what they can really work on.",
+    ),
+    (
         "upstream-read-timeout",
         "The AP server took longer than `read_timeout`.",
         "Look at slow pages (`forebay top`), or raise `read_timeout`.",
@@ -55,12 +60,12 @@ pub(super) const UPSTREAM: &[Row] = &[
     ),
     (
         "upstream-queue-full",
-        "Every AP server is at its `max_connections`, and as many requests wait as may.",
+        "Every AP server is at its `max_connections`, or all are at `max_requests`, and as many requests wait as may.",
         "Add servers, or raise `max_connections` to what they can really work on, or `queue`.",
     ),
     (
         "upstream-queue-timeout",
-        "Every AP server was at its `max_connections` for longer than `queue_timeout`.",
+        "Every AP server was at its `max_connections`, or all were at `max_requests`, for longer than `queue_timeout`.",
         "Add servers, or raise `max_connections` to what they can really work on.",
     ),
     ("client-left", "The client left before there was an answer.", ""),

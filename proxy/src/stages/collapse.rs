@@ -53,7 +53,9 @@ pub(crate) async fn obtain(
     let lasting = Arc::clone(context.lasting());
     // What is known not to be shared is fetched for each by itself, and stored should that have changed. A request that
     // forbids storing must not lead others.
-    if directives.no_store || lasting.not_shared.contains_key(&wanted.key) {
+    // Nor must a bot's that will have to wait: people would wait with it.
+    let is_held_up = || !lasting.fills.is_in_flight(&wanted.key) && wanted.pool.is_shut_to_bot(&wanted.forwarded);
+    if directives.no_store || lasting.not_shared.contains_key(&wanted.key) || is_held_up() {
         return lead(context, wanted, lasting.fills.alone(&wanted.key), sink).await;
     }
     let mut variance = Vec::new();
@@ -184,6 +186,7 @@ fn job(
             unkept: None,
         }),
         invalidates: None,
+        background: interim.is_none(),
         interim,
     }
 }

@@ -6,15 +6,19 @@
 
 mod affinity;
 mod balance;
+mod gate;
 mod lease;
 mod pool;
 mod queue;
 mod registry;
 mod server;
+mod shield;
 mod standing;
 
 pub(crate) use affinity::{Asker, Asking};
+pub(crate) use gate::{Gates, Permit, Rank, Shut};
 pub(crate) use lease::Lease;
 pub(crate) use pool::{NoServer, Order, Pool};
 pub(crate) use registry::Registry;
 pub(crate) use server::{Server, ServerId};
+pub(crate) use shield::Shield;

@@ -8,17 +8,21 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use forebay_cache::clock::{Clock, Timestamp};
 use forebay_config::model;
+use http::HeaderMap;
 use pingora_core::connectors::l4::BindTo;
 use pingora_core::upstreams::peer::HttpPeer;
 use tokio::time::Instant;
 
 use super::affinity::{Asker, Asking, HashKey};
 use super::balance::{self, Load};
+use super::gate::Permit;
 use super::lease::Lease;
 use super::registry::{PoolState, Registry};
 use super::server::{Availability, Server, ServerId};
+use super::shield::Shield;
 use super::standing::{Mode, Patience};
 use crate::account::metrics::Metrics;
+use crate::fetch::FetchError;
 
 /// Longest pause of another cache while it sends, or is sent to.
 const PEER_SILENCE: Duration = Duration::from_secs(60);
@@ -37,6 +41,8 @@ pub(crate) struct Pool {
     /// In the order of the config.
     servers: ArcSwap<Vec<Arc<Server>>>,
     state: Arc<PoolState>,
+    /// What stands before it.
+    shield: Option<Shield>,
 }
 
 /// Why no server takes a request.
@@ -67,6 +73,35 @@ enum Choice {
 }
 
 impl Pool {
+    /// The same, behind `shield`.
+    pub(crate) fn behind(mut self, shield: Option<Shield>) -> Self {
+        self.shield = shield;
+        self
+    }
+
+    /// Whether a request with these fields is a bot's, and would have to wait.
+    pub(crate) fn is_shut_to_bot(&self, fields: &HeaderMap) -> bool {
+        self.shield.as_ref().is_some_and(|shield| shield.is_shut_to_bot(fields))
+    }
+
+    /// Lets a request with these fields in, at once or when there is room: what `max_requests` and the queue say. One
+    /// that nobody waits for (`background`) is never queued, nor is one that `waits` says no to.
+    ///
+    /// # Errors
+    ///
+    /// 503, with the reason.
+    pub(crate) async fn enter(
+        &self,
+        fields: &HeaderMap,
+        background: bool,
+        waits: bool,
+    ) -> Result<Option<Permit>, FetchError> {
+        match &self.shield {
+            Some(shield) => shield.enter(fields, background, waits).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// From the config's words. A name that resolved to several addresses gives each of them the server's weight.
     ///
     /// # Errors
@@ -117,6 +152,7 @@ impl Pool {
             drain_timeout: upstream.drain_timeout,
             servers: ArcSwap::from_pointee(servers),
             state,
+            shield: None,
         })
     }
 

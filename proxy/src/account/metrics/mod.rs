@@ -5,6 +5,7 @@
 //! lookup and no allocation.
 
 mod device;
+mod gate;
 mod icp;
 mod process;
 mod site;
@@ -22,6 +23,8 @@ use prometheus::{
 };
 
 pub(crate) use self::device::DeviceMetrics;
+use self::gate::GateFamilies;
+pub(crate) use self::gate::{GateGauges, GateMetrics};
 pub(crate) use self::icp::{IcpMetrics, IcpPeerMetrics, Ignored};
 use self::process::Process;
 use self::site::RequestMetrics;
@@ -30,6 +33,10 @@ pub(crate) use self::upstream::UpstreamMetrics;
 
 /// `Content-Type` of [`Metrics::render`].
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the leak canary may find.
+const LEAK_CANARY: [&str; 6] =
+    ["clean", "unstable", "inconclusive", "shaped-by-client", "logged-in-page", "email-address"];
 
 /// Everything Forebay tells Prometheus.
 #[derive(Debug)]
@@ -56,6 +63,8 @@ pub(crate) struct Metrics {
     /// Responses not stored because their path has as many queries stored as it may have.
     pub(crate) queries_refused: IntCounter,
 
+    gates: GateFamilies,
+    leak_canary: IntCounterVec,
     upstream_requests: IntCounterVec,
     upstream_connect_errors: IntCounterVec,
     upstream_ejections: IntCounterVec,
@@ -158,6 +167,12 @@ impl Metrics {
                 "forebay_cache_queries_refused_total",
                 "Responses not stored because their path has as many queries stored as it may have.",
             )?,
+            gates: GateFamilies::new(&make)?,
+            leak_canary: make.counters(
+                "forebay_leak_canary_total",
+                "Stored pages compared with clean ones, by what was found.",
+                &["found"],
+            )?,
             upstream_requests: make.counters(
                 "forebay_upstream_requests_total",
                 "Requests sent to AP servers, by class of the status; code=\"error\" where none came.",
@@ -223,6 +238,9 @@ impl Metrics {
             )?,
             registry: make.registry,
         };
+        for found in LEAK_CANARY {
+            metrics.leak_canary.get_metric_with_label_values(&[found])?;
+        }
         metrics.config_read(true);
         // There from the start, so that a rate can be taken of the first of them.
         metrics.limited.get_metric_with_label_values(&["other", "rate-limit"])?;
@@ -275,6 +293,21 @@ impl Metrics {
     pub(crate) fn queued(&self, pool: &str, waiting: usize) {
         let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
         self.upstream_queued.with_label_values(&[pool]).set(waiting);
+    }
+
+    /// Counts a comparison of the leak canary, by what it found.
+    pub(crate) fn canary(&self, found: &'static str) {
+        if let Ok(counter) = self.leak_canary.get_metric_with_label_values(&[found]) {
+            counter.inc();
+        }
+    }
+
+    /// What the gate of a pool tells, by the pool's name.
+    ///
+    /// # Errors
+    /// None in practice: the labels fit the metrics.
+    pub(crate) fn gate(&self, pool: &str) -> Result<GateMetrics> {
+        self.gates.gate(pool)
     }
 
     /// The counters of one listener, by its configured address.
