@@ -98,8 +98,16 @@ impl Browser {
     /// # Panics
     /// When WordPress does not let us in.
     pub fn log_in(&mut self) {
+        self.log_in_as(ADMIN.0, ADMIN.1);
+    }
+
+    /// Logs in as this user; the browser keeps the cookies.
+    ///
+    /// # Panics
+    /// When WordPress does not let us in.
+    pub fn log_in_as(&mut self, name: &str, password: &str) {
         self.get("/wp-login.php");
-        let form = [("log", ADMIN.0), ("pwd", ADMIN.1), ("wp-submit", "Log In"), ("testcookie", "1")];
+        let form = [("log", name), ("pwd", password), ("wp-submit", "Log In"), ("testcookie", "1")];
         let answer = self.post("/wp-login.php", &form);
         assert_eq!(answer.status, 302, "login: {answer}");
         assert!(self.cookie("wordpress_logged_in_").is_some(), "no cookie of a session: {answer}");
@@ -110,16 +118,51 @@ impl Browser {
     /// # Panics
     /// When WordPress refuses.
     pub fn publish(&mut self, title: &str, content: &str) -> String {
-        let nonce = self.get("/wp-admin/admin-ajax.php?action=rest-nonce").text().to_owned();
-        let post = serde_json::json!({ "title": title, "content": content, "status": "publish" }).to_string();
-        let fields = [("Content-Type", "application/json"), ("X-WP-Nonce", nonce.as_str())];
-        let answer = self.send("POST", "/wp-json/wp/v2/posts", &fields, post.as_bytes());
-        assert_eq!(answer.status, 201, "publishing: {answer}");
-        let created: serde_json::Value = serde_json::from_slice(&answer.decoded()).expect("JSON");
+        let post = serde_json::json!({ "title": title, "content": content, "status": "publish" });
+        let created = self.create("/wp-json/wp/v2/posts", &post);
         let link = created["link"].as_str().expect("link");
         let path = link.split_once(SITE).expect("a link to the site").1;
         path.to_owned()
     }
+
+    /// Writes a post that is to be published in two minutes (what is due within one WordPress publishes at once); its
+    /// number.
+    ///
+    /// # Panics
+    /// When WordPress refuses.
+    pub fn schedule(&mut self, title: &str) -> u64 {
+        let date = utc(std::time::SystemTime::now() + std::time::Duration::from_secs(120));
+        let post = serde_json::json!({ "title": title, "content": title, "status": "future", "date_gmt": date });
+        let created = self.create("/wp-json/wp/v2/posts", &post);
+        assert_eq!(created["status"], "future", "{created}");
+        created["id"].as_u64().expect("a number")
+    }
+
+    /// Adds a user of this role; for the administrator.
+    ///
+    /// # Panics
+    /// When WordPress refuses.
+    pub fn add_user(&mut self, name: &str, password: &str, role: &str) {
+        let email = format!("{name}@wp.test");
+        let user = serde_json::json!({ "username": name, "email": email, "password": password, "roles": [role] });
+        self.create("/wp-json/wp/v2/users", &user);
+    }
+
+    /// Posts to the REST interface, as the editor does; what was made.
+    fn create(&mut self, target: &str, what: &serde_json::Value) -> serde_json::Value {
+        let nonce = self.get("/wp-admin/admin-ajax.php?action=rest-nonce").text().to_owned();
+        let fields = [("Content-Type", "application/json"), ("X-WP-Nonce", nonce.as_str())];
+        let answer = self.send("POST", target, &fields, what.to_string().as_bytes());
+        assert_eq!(answer.status, 201, "{target}: {answer}");
+        serde_json::from_slice(&answer.decoded()).expect("JSON")
+    }
+}
+
+/// `2026-11-21T14:30:00`, in UTC, rounded up to a second.
+fn utc(time: std::time::SystemTime) -> String {
+    let seconds = time.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs() + 1;
+    let output = Command::new("date").args(["-u", "-d", &format!("@{seconds}"), "+%Y-%m-%dT%H:%M:%S"]).output();
+    String::from_utf8(output.expect("date").stdout).expect("ASCII").trim().to_owned()
 }
 
 fn configure(docroot: &Path, socket: &Path) {
@@ -154,6 +197,29 @@ require_once ABSPATH . 'wp-settings.php';
     let plugin = "<?php
 add_filter('pre_option_permalink_structure', fn() => '/%postname%/');
 add_filter('pre_http_request', fn() => new WP_Error('offline', 'offline'));
+// A scheduled post is due in two seconds rather than two minutes.
+if (isset($_GET['hasten'])) {
+    add_action('init', function () {
+        global $wpdb;
+        $id = (int) $_GET['hasten'];
+        $due = time() + 2;
+        $date = gmdate('Y-m-d H:i:s', $due);
+        $wpdb->update($wpdb->posts, ['post_date' => $date, 'post_date_gmt' => $date], ['ID' => $id]);
+        clean_post_cache($id);
+        wp_clear_scheduled_hook('publish_future_post', [$id]);
+        wp_schedule_single_event($due, 'publish_future_post', [$id]);
+        exit('hastened');
+    });
+}
+// Each page says for whom it was made.
+function test_made_for() {
+    $user = wp_get_current_user();
+    $name = wp_get_current_commenter()['comment_author'];
+    $who = $user->ID ? 'user:' . $user->user_login : ($name ? 'commenter:' . $name : 'stranger');
+    echo '<!-- made-for[' . esc_html($who) . '] -->';
+}
+add_action('wp_footer', 'test_made_for');
+add_action('admin_footer', 'test_made_for');
 if (isset($_GET['megabytes'])) {
     header('Content-Type: text/plain');
     for ($i = 0; $i < 16 * (int) $_GET['megabytes']; $i++) { echo str_repeat('x', 65536); }
