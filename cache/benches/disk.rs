@@ -61,6 +61,7 @@ fn response(content: Bytes) -> Arc<StoredResponse> {
         forbids_stale: false,
         no_transform: false,
         variance: Variance::default(),
+        stamp: 0,
         surrogate_keys: Vec::new(),
     };
     Arc::new(StoredResponse::from_parts(metadata, fields, content))

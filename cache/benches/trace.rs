@@ -143,6 +143,7 @@ fn response(content: Bytes) -> Arc<StoredResponse> {
         forbids_stale: false,
         no_transform: false,
         variance: Variance::default(),
+        stamp: 0,
         surrogate_keys: Vec::new(),
     };
     let mut fields = HeaderMap::new();

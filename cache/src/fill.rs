@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::body::Body;
 use crate::key::CacheKey;
+use crate::purge::{Purges, Standing};
 use crate::semantics::coding::Coding;
 use crate::store::Variant;
 use crate::stored::StoredResponse;
@@ -79,11 +80,19 @@ pub struct Fill<E> {
     doomed: AtomicBool,
     /// Whether others may wait for it.
     joinable: bool,
+    /// Number of the last purge that had been issued when it began.
+    stamp: u64,
 }
 
 impl<E> Fill<E> {
-    fn new(joinable: bool) -> Self {
-        Self { verdict: watch::Sender::new(None), doomed: AtomicBool::new(false), joinable }
+    fn new(joinable: bool, stamp: u64) -> Self {
+        Self { verdict: watch::Sender::new(None), doomed: AtomicBool::new(false), joinable, stamp }
+    }
+
+    /// Number of the last purge that had been issued when it began: what it brings is stamped with it.
+    #[must_use]
+    pub const fn stamp(&self) -> u64 {
+        self.stamp
     }
 
     /// Waits for the verdict.
@@ -124,6 +133,7 @@ type OfKey<E> = Vec<(Box<[u8]>, Arc<Fill<E>>)>;
 pub struct Fills<E> {
     shards: Vec<Mutex<AHashMap<CacheKey, OfKey<E>>>>,
     hasher: RandomState,
+    purges: Arc<Purges>,
 }
 
 /// What a request that found nothing stored is to do.
@@ -137,11 +147,17 @@ pub enum Joined<E> {
 
 impl<E> Default for Fills<E> {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+        Self::new(Arc::default())
     }
 }
 
 impl<E> Fills<E> {
+    /// No fills yet. Who comes after a purge does not join a fill that began before it.
+    #[must_use]
+    pub fn new(purges: Arc<Purges>) -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new(), purges }
+    }
+
     /// Joins the fill of `key` and `variance` (empty while none is known), or starts one. `stored` is asked again
     /// under the lock: a fill that ended between the caller's look-up and this one must not be repeated.
     pub fn join<S>(
@@ -152,6 +168,9 @@ impl<E> Fills<E> {
     ) -> Result<Joined<E>, S> {
         let Some(shard) = self.shard(key) else { return Ok(Joined::Lead(self.alone(key))) };
         let mut shard = shard.lock();
+        if shard.get_mut(key).is_some_and(|fills| self.let_go(key, fills)) {
+            shard.remove(key);
+        }
         if let Some(fills) = shard.get(key)
             && let Some((_, fill)) = fills.iter().find(|(other, fill)| fill.joinable && **other == *variance)
         {
@@ -160,7 +179,7 @@ impl<E> Fills<E> {
         if let Some(stored) = stored() {
             return Err(stored);
         }
-        let fill = Arc::new(Fill::new(true));
+        let fill = Arc::new(Fill::new(true, self.purges.last()));
         shard.entry(key.clone()).or_default().push((variance.into(), Arc::clone(&fill)));
         Ok(Joined::Lead(Leader { fill, place: Some((Arc::clone(self), key.clone())) }))
     }
@@ -168,10 +187,37 @@ impl<E> Fills<E> {
     /// A fill that nobody can join: for keys whose responses are known not to be shared. It is doomed like any other.
     #[must_use]
     pub fn alone(self: &Arc<Self>, key: &CacheKey) -> Leader<E> {
-        let fill = Arc::new(Fill::new(false));
+        self.alone_since(key, self.purges.last())
+    }
+
+    /// A fill that goes on in place of `leader`'s, which was doomed by its own request. It began when that one did.
+    #[must_use]
+    pub fn instead_of(self: &Arc<Self>, leader: &Leader<E>, key: &CacheKey) -> Leader<E> {
+        let stamp = leader.fill.stamp;
+        let other = self.alone_since(key, stamp);
+        if self.purges.standing_of_fill(key, stamp) != Standing::Current {
+            self.doom_one(key, &other.fill);
+        }
+        other
+    }
+
+    fn alone_since(self: &Arc<Self>, key: &CacheKey, stamp: u64) -> Leader<E> {
+        let fill = Arc::new(Fill::new(false, stamp));
         let Some(shard) = self.shard(key) else { return Leader { fill, place: None } };
         shard.lock().entry(key.clone()).or_default().push((Box::default(), Arc::clone(&fill)));
         Leader { fill, place: Some((Arc::clone(self), key.clone())) }
+    }
+
+    /// Dooms those of `fills` that a purge came after; whether none is left.
+    fn let_go(&self, key: &CacheKey, fills: &mut OfKey<E>) -> bool {
+        fills.retain(|(_, fill)| {
+            let current = self.purges.standing_of_fill(key, fill.stamp) == Standing::Current;
+            if !current {
+                fill.doomed.store(true, Ordering::Release);
+            }
+            current
+        });
+        fills.is_empty()
     }
 
     /// Whether a fill of `key` is in flight that can be joined.
@@ -189,6 +235,23 @@ impl<E> Fills<E> {
                 fill.doomed.store(true, Ordering::Release);
             }
         }
+    }
+
+    /// What this fill brings must not be stored, and nobody else joins it: its response turned out to have been purged.
+    pub fn doom_one(&self, key: &CacheKey, fill: &Arc<Fill<E>>) {
+        fill.doomed.store(true, Ordering::Release);
+        self.leave(key, fill);
+    }
+
+    /// The least stamp of all fills in flight; what will be stored from now on has no older one. The number of the last
+    /// purge, when there are none.
+    #[must_use]
+    pub fn oldest(&self) -> u64 {
+        // First: a fill that begins now is not older than this.
+        let last = self.purges.last();
+        let of = |fills: &OfKey<E>| fills.iter().map(|(_, fill)| fill.stamp).min();
+        let stamps = self.shards.iter().filter_map(|shard| shard.lock().values().filter_map(of).min());
+        stamps.min().map_or(last, |oldest| oldest.min(last))
     }
 
     /// Fills in flight that can be joined.

@@ -16,6 +16,7 @@ pub mod fill;
 pub mod groups;
 pub mod key;
 pub mod leak;
+pub mod purge;
 pub mod queries;
 pub mod semantics;
 pub mod store;

@@ -16,7 +16,7 @@ use crate::semantics::exchange::Exchange;
 use crate::semantics::freshness::{Freshness, LifetimeSource, freshness};
 use crate::semantics::hop_by_hop;
 use crate::semantics::storability::{SetCookie, Storability, StorePolicy, storability};
-use crate::semantics::surrogate_key::surrogate_keys;
+use crate::semantics::surrogate_key::{has_surrogate_keys, strip_surrogate_keys, surrogate_keys};
 use crate::semantics::validation::Validators;
 use crate::semantics::vary::Variance;
 
@@ -53,6 +53,9 @@ pub struct Metadata {
     pub variance: Variance,
     /// Names by which it can be purged, sorted.
     pub surrogate_keys: Vec<Box<str>>,
+    /// Number of the last purge that had been issued when its fill began ([`crate::purge`]). 0 until
+    /// [`StoredResponse::stamped`].
+    pub stamp: u64,
 }
 
 /// A response as it is stored. Immutable: to freshen one makes another.
@@ -90,6 +93,13 @@ impl StoredResponse {
     #[must_use]
     pub fn with_content(mut self, content: Bytes) -> Self {
         self.content = content;
+        self
+    }
+
+    /// The same response, of a fill that began after purge number `stamp` and before the next.
+    #[must_use]
+    pub const fn stamped(mut self, stamp: u64) -> Self {
+        self.metadata.stamp = stamp;
         self
     }
 
@@ -222,7 +232,11 @@ impl StoredResponse {
         let storability = storability(&merged, policy);
         let variance = Some(Variance::new(&fields, exchange.request));
         let variance = variance.filter(|new| !new.same_fields(&self.metadata.variance));
-        let metadata = distil(&merged, policy, variance.unwrap_or_else(|| self.metadata.variance.clone()));
+        let mut metadata = distil(&merged, policy, variance.unwrap_or_else(|| self.metadata.variance.clone()));
+        if !has_surrogate_keys(&received) {
+            // They are not kept among the fields.
+            metadata.surrogate_keys.clone_from(&self.metadata.surrogate_keys);
+        }
         let directives = merged.directives;
         clean(&mut fields, &directives, policy);
         (Self { metadata, fields, content: self.content.clone() }, storability)
@@ -265,6 +279,9 @@ fn clean(fields: &mut HeaderMap, directives: &ResponseDirectives, policy: &Store
     for name in directives.private.fields().iter().chain(directives.no_cache.fields()) {
         fields.remove(name);
     }
+    if !policy.keep_surrogate_keys {
+        strip_surrogate_keys(fields);
+    }
     if policy.set_cookie != SetCookie::Rfc {
         fields.remove(SET_COOKIE);
         fields.remove("set-cookie2");
@@ -294,6 +311,7 @@ fn distil(exchange: &Exchange<'_>, policy: &StorePolicy, variance: Variance) -> 
         no_transform: directives.no_transform,
         variance,
         surrogate_keys: surrogate_keys(exchange.response),
+        stamp: 0,
     }
 }
 

@@ -6,10 +6,11 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::model::{
-    CacheRules, Config, Icp, IcpPeer, Limits, Listen, LogTarget, RefreshPattern, Route, Site, Upstream, UpstreamServer,
+    CacheRules, Config, Icp, IcpPeer, Limits, Listen, LogTarget, RefreshPattern, Route, Site, SitePurge, Upstream,
+    UpstreamServer,
 };
 use crate::preset;
-use crate::read::{BALANCE, FORMATS, PARENT_BALANCE, PRESETS, PROXY_PROTOCOL, SET_COOKIE};
+use crate::read::{BALANCE, FORMATS, MODE, PARENT_BALANCE, PRESETS, PROXY_PROTOCOL, SET_COOKIE, SLASH};
 use crate::values::coding::CODINGS;
 use crate::values::{choice, duration, host_pattern, size};
 
@@ -34,7 +35,12 @@ impl Config {
         }
         out.header("[admin]");
         match &self.admin {
-            Some(admin) => out.string("address", &admin.address.to_string()),
+            Some(admin) => {
+                out.string("address", &admin.address.to_string());
+                if let Some(token) = &admin.token {
+                    out.string("token", token);
+                }
+            }
             None => out.word("off", true),
         }
         out.header("[log]");
@@ -87,8 +93,14 @@ impl Config {
         }
         out.list("compress", site.compress.iter().map(|coding| choice::word(*coding, &CODINGS).to_owned()));
         out.size("compress_min", site.compress_min);
+        out.word("keep_tags", site.keep_tags);
+        out.word("surrogate_capability", site.surrogate_capability);
+        out.word("litespeed", site.litespeed);
         write_rules(&site.cache, None, out);
         protection::write(&site.protection, &preset::protection(site.preset), true, out);
+        if let Some(purge) = &site.purge {
+            write_purge(purge, out);
+        }
         for route in &site.routes {
             self.write_route(route, site, out);
         }
@@ -109,6 +121,24 @@ impl Config {
         if let Some(upstream) = index.and_then(|index| self.upstreams.get(index)) {
             out.string("upstream", &upstream.name);
         }
+    }
+}
+
+fn write_purge(purge: &SitePurge, out: &mut Text) {
+    out.header("[site.purge]");
+    out.list("allow", purge.allow.iter().map(ToString::to_string));
+    if let Some(key) = &purge.key {
+        out.string("key_header", &key.header);
+        out.string("key_value", &key.value);
+    }
+    if let Some(token) = &purge.token {
+        out.string("token", token);
+    }
+    out.string("slash", choice::word(purge.slash, &SLASH));
+    out.string("mode", choice::word(purge.mode, &MODE));
+    out.word("not_cached", purge.not_cached as u16);
+    if let Some(path) = &purge.get_path {
+        out.string("get_path", path);
     }
 }
 

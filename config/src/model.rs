@@ -86,6 +86,8 @@ pub enum ProxyProtocol {
 pub struct Admin {
     /// Default `127.0.0.1:6081`.
     pub address: SocketAddr,
+    /// What a purge has to carry. Default none: who reaches the listener may purge.
+    pub token: Option<String>,
 }
 
 /// `[log]`
@@ -381,12 +383,77 @@ pub struct Site {
     pub compress: Vec<Coding>,
     /// Smallest content that is compressed, bytes. Default 1 KiB.
     pub compress_min: u64,
+    /// `[site.purge]`: purging on the public side. Default none: nobody may.
+    pub purge: Option<SitePurge>,
+    /// `keep_tags`: whether clients see the fields by which responses are tagged. Default false.
+    pub keep_tags: bool,
+    /// `surrogate_capability`: whether the upstream is told that responses can be purged by tag. Default false.
+    pub surrogate_capability: bool,
+    /// `litespeed`: whether the upstream's LSCache plugin drives this cache, by `X-LiteSpeed-*`. Default false.
+    pub litespeed: bool,
     /// How the cache treats this site.
     pub cache: CacheRules,
     /// Who may do what, and how often.
     pub protection: Protection,
     /// `[[site.route]]`, in the order of the file: the longest matching prefix wins.
     pub routes: Vec<Route>,
+}
+
+/// `[site.purge]`: who may purge by requests to the site itself. At least one of `allow`, `key` and `token` is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SitePurge {
+    /// Addresses of clients that may.
+    pub allow: Vec<IpNet>,
+    /// A field that others have to send.
+    pub key: Option<PurgeKey>,
+    /// A bearer token that others have to send.
+    pub token: Option<String>,
+    /// What `PURGE /` means where nothing else in the request says it. Default the page.
+    pub slash: PurgeSlash,
+    /// Of purges of more than a URL that do not say it themselves. Default hard.
+    pub mode: PurgeMode,
+    /// Answer to the purge of a URL that is not cached. Default 200.
+    pub not_cached: NotCached,
+    /// Paths beneath this one purge what follows it, by GET. Default none.
+    pub get_path: Option<String>,
+}
+
+/// `key_header` and `key_value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PurgeKey {
+    /// Name of the field, in lower case.
+    pub header: String,
+    /// What it must say.
+    pub value: String,
+}
+
+/// What `slash` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PurgeSlash {
+    /// The page at `/`.
+    Page,
+    /// The whole host.
+    Host,
+}
+
+/// What `mode` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PurgeMode {
+    /// Never used again.
+    Hard,
+    /// Stale.
+    Soft,
+}
+
+/// What `not_cached` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotCached {
+    /// 200
+    Ok = 200,
+    /// 404
+    NotFound = 404,
+    /// 412
+    PreconditionFailed = 412,
 }
 
 /// Certificate chain and private key, PEM.

@@ -90,10 +90,12 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
     let upstreams = Registry::default();
     let siblings = siblings(config, &upstreams, &metrics)?;
     let identity = RandomState::new().hash_one(std::process::id());
+    let store = TieredStore::new(MemoryStore::new(config.memory.size, config.memory.max_object), disk(config)?);
+    let fills = Arc::new(Fills::new(Arc::clone(store.purges())));
     Ok(Arc::new(Lasting {
         clock: SystemClock,
-        store: TieredStore::new(MemoryStore::new(config.memory.size, config.memory.max_object), disk(config)?),
-        fills: Arc::new(Fills::default()),
+        store,
+        fills,
         not_shared,
         groups: CacheGroups::new(SystemClock.now()),
         queries: Queries::default(),

@@ -25,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) started: Instant,
     /// The time all decisions about this request are made for.
     pub(crate) now: Timestamp,
+    /// Number of the last purge when the request came: what is older than that one is not for it.
+    pub(crate) purges: u64,
     /// The client, after trusted `X-Forwarded-For`.
     pub(crate) client: IpAddr,
     pub(crate) site: Arc<SiteMetrics>,
@@ -35,6 +37,10 @@ pub(crate) struct Context {
     pub(crate) upstream: Option<UpstreamExchange>,
     /// The response was, or is being, stored.
     pub(crate) stored: bool,
+    /// The site's visitors see the fields that are meant for caches.
+    pub(crate) shows_tags: bool,
+    /// The site is driven by LSCache, whose clients look for a field of its own.
+    pub(crate) litespeed: bool,
     /// The request waited for the response to another.
     pub(crate) collapsed: bool,
     /// Where the head of this answer may be kept for the short way, if it is a whole stored response.
@@ -66,6 +72,7 @@ impl Context {
             began: SystemTime::now(),
             started: Instant::now(),
             now: runtime.lasting.clock.now(),
+            purges: runtime.lasting.store.purges().last(),
             client: connection.client.ip(),
             site: Arc::clone(runtime.lasting.metrics.unrouted()),
             outcome: CacheOutcome::None,
@@ -73,6 +80,8 @@ impl Context {
             detail: None,
             upstream: None,
             stored: false,
+            shows_tags: false,
+            litespeed: false,
             collapsed: false,
             preparing: None,
             close: false,

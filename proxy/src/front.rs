@@ -101,8 +101,8 @@ pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut Byte
         lasting.store.in_memory_by_bytes(key)
     })?;
     let variant = variants.iter().next().filter(|variant| variant.response.variance().is_empty())?;
-    // Whether its group was invalidated is for the long way to find out.
-    if variant.response.fields().contains_key(CACHE_GROUPS) {
+    // Whether the last purge concerns it, and whether its group was invalidated, is for the long way to find out.
+    if !variant.is_checked(lasting.store.purges().last()) || variant.response.fields().contains_key(CACHE_GROUPS) {
         return None;
     }
     let now = lasting.clock.now();

@@ -18,6 +18,7 @@ mod front;
 mod guard;
 mod http;
 mod listen;
+mod purge;
 mod reason;
 mod reload;
 mod runtime;

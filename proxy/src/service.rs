@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay_cache::key::CacheKey;
-use forebay_cache::semantics::{ForwardReason, RequestDirectives, TargetUri, stale_if_disconnected, stale_if_error};
+use forebay_cache::semantics::{ForwardReason, RequestDirectives, TargetUri};
 use forebay_cache::store::Variant;
 use http::header::{HOST, IF_MATCH, LOCATION, RANGE, REFERER, USER_AGENT, VIA};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
@@ -34,6 +34,7 @@ use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound, StorePlan};
 use crate::front;
 use crate::http::{Answer, Refusal, Request, RequestBody, Sink, SinkError};
 use crate::listen::Connection;
+use crate::purge;
 use crate::runtime::Runtime;
 use crate::site::{Route, Site};
 use crate::stages::admit::{self, Form, admit};
@@ -46,7 +47,7 @@ use crate::stages::lookup::{Lookup, lookup, shared};
 use crate::stages::normalize::{Target, normalize};
 use crate::stages::offload::{Offload, offload};
 use crate::stages::partial;
-use crate::stages::rescue::{Failure, rescue, synthetic};
+use crate::stages::rescue::{Failure, rescue, stands_in, synthetic};
 use crate::stages::route::route;
 use crate::upstream::{Asker, Asking, Pool};
 
@@ -116,6 +117,7 @@ async fn finish(mut context: Context, mut answer: Answer, mut sink: Sink<'_>) {
         sink.close_after();
     }
     if answer.status != StatusCode::SWITCHING_PROTOCOLS {
+        deliver::conceal(&context, &mut answer.fields);
         deliver::tell_of_itself(&context, &mut answer.fields);
         front::prepare(&mut context, &answer);
         deliver::tell_of_now(&context, &mut answer.fields);
@@ -181,6 +183,7 @@ pub(crate) async fn decide(context: &mut Context, sink: Option<&mut Sink<'_>>) -
     refuse_loop(context)?;
     let (site, route) = route(&runtime.routes, &target)?;
     context.site = Arc::clone(&site.metrics);
+    (context.shows_tags, context.litespeed) = (site.keep_tags, site.litespeed);
     admit::content(&mut context.request, route.body_size.unwrap_or(runtime.config.limits.body_size))?;
     if let (Some(words), Some(sink)) = (&route.guard, sink) {
         guard(context, words, &target.path, sink).await?;
@@ -195,10 +198,16 @@ pub(crate) async fn decide(context: &mut Context, sink: Option<&mut Sink<'_>>) -
 
 /// Stages 2 to 9.
 async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Failure> {
+    if purge::dialect::is_purge(context.request.method.as_str()) {
+        return Ok(purge::site::answer(context).await?);
+    }
     let (visit, plan) = match decide(context, Some(sink)).await? {
         Decision::Answered(answer) => return Ok(answer),
         Decision::Planned(visit, plan) => (visit, plan),
     };
+    if let Some(answer) = purge::site::answer_get(context, &visit.site, &visit.target.authority).await? {
+        return Ok(answer);
+    }
     match plan {
         Plan::Cache { key, .. } if context.suspect => marked(context, visit, key, sink).await,
         Plan::Cache { key, path_query } => cached(context, visit, key, path_query, sink).await,
@@ -341,18 +350,20 @@ async fn cached(
     let must_validate = selected.as_ref().is_some_and(|variant| variant.response.metadata().forbids_stale);
     match arrived {
         Ok(arrived) => arrive(context, &visit, &wanted, arrived, sink).await,
-        Err(error) => match selected.filter(|variant| stands_in(context, &visit, variant, &directives, error)) {
-            Some(variant) => {
-                context.outcome = CacheOutcome::Stale(StaleReason::Error);
-                context.detail = Some(error.reason);
-                stored(context, &visit, &key, variant).await
+        Err(error) => {
+            match selected.filter(|variant| stands_in(context, &visit.route, &key, variant, &directives, error)) {
+                Some(variant) => {
+                    context.outcome = CacheOutcome::Stale(StaleReason::Error);
+                    context.detail = Some(error.reason);
+                    stored(context, &visit, &key, variant).await
+                }
+                // RFC 9111 section 5.2.2.2.
+                None if must_validate && error.is_disconnection() => {
+                    Err(FetchError::new(StatusCode::GATEWAY_TIMEOUT, error.reason).into())
+                }
+                None => Err(error.into()),
             }
-            // RFC 9111 section 5.2.2.2.
-            None if must_validate && error.is_disconnection() => {
-                Err(FetchError::new(StatusCode::GATEWAY_TIMEOUT, error.reason).into())
-            }
-            None => Err(error.into()),
-        },
+        }
     }
 }
 
@@ -387,19 +398,6 @@ async fn part(
 
 const NO_UPSTREAM: Refusal = Refusal::new(StatusCode::NOT_FOUND, "no-upstream");
 
-fn stands_in(
-    context: &Context,
-    visit: &Visit,
-    variant: &Variant,
-    directives: &RequestDirectives,
-    error: FetchError,
-) -> bool {
-    if error.is_disconnection() {
-        return stale_if_disconnected(&variant.response, directives, &visit.route.rules.policy, context.now);
-    }
-    error.is_of_upstream() && stale_if_error(&variant.response, directives, context.now)
-}
-
 fn wanted(
     context: &Context,
     visit: &Visit,
@@ -416,6 +414,7 @@ fn wanted(
         path_query,
         url: visit.target.url(),
         forwarded: forwarded(context, visit, Purpose::Fill),
+        litespeed: visit.site.litespeed,
         route: Arc::clone(&visit.route),
         pool,
         candidates,
@@ -585,6 +584,7 @@ fn pass_job(
             withholds_authorization: visit.route.withholds_authorization(),
         },
         store: None,
+        drives: collapse::drives(context, visit.site.litespeed, &visit.target.authority),
         invalidates: Some(Invalidates { target, site: Arc::clone(&visit.site) }),
         interim: Some(interim),
         background: false,

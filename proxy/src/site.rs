@@ -15,6 +15,9 @@ use crate::guard::{self, Guard};
 use crate::stages::offload::Root;
 use crate::upstream::Pool;
 
+/// The cookie by which LSCache's plugin tells visitors apart that are to get pages of their own.
+const LSCACHE_COOKIE: &str = "_lscache_vary";
+
 /// A `[[site]]`.
 pub(crate) struct Site {
     pub(crate) metrics: Arc<SiteMetrics>,
@@ -23,6 +26,14 @@ pub(crate) struct Site {
     pub(crate) compress: Vec<Coding>,
     /// Smallest content that is compressed, bytes.
     pub(crate) compress_min: u64,
+    /// Who may purge it by requests to it, and how.
+    pub(crate) purge: Option<model::SitePurge>,
+    /// Visitors see the fields that are meant for caches.
+    pub(crate) keep_tags: bool,
+    /// The upstream is told that responses can be purged by tag.
+    pub(crate) surrogate_capability: bool,
+    /// Responses of the upstream drive the cache, as LSCache's plugin has them do.
+    pub(crate) litespeed: bool,
     /// Longest prefix first; the last one is `/` with the site's own words.
     routes: Vec<Arc<Route>>,
     /// The last of them.
@@ -137,7 +148,7 @@ impl Site {
             prefix: "/".to_owned(),
             pool: pool(site.upstream),
             offload: root.is_some(),
-            rules: Rules::new(&site.cache)?,
+            rules: Rules::new(&site.cache, site)?,
             guard: own.clone(),
             body_size: site.protection.body_size,
         });
@@ -147,7 +158,7 @@ impl Site {
                 prefix: route.path.clone(),
                 pool: pool(route.upstream.or(site.upstream)),
                 offload: route.offload && root.is_some(),
-                rules: Rules::new(&route.cache)?,
+                rules: Rules::new(&route.cache, site)?,
                 guard: if route.protection == site.protection { own.clone() } else { guard(&route.protection)? },
                 body_size: route.protection.body_size,
             }));
@@ -155,7 +166,19 @@ impl Site {
         routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
         routes.push(Arc::clone(&fallback));
         let compress = site.compress.iter().map(|coding| self::coding(*coding)).collect();
-        Ok(Self { metrics, root, compress, compress_min: site.compress_min, routes, fallback })
+        let purge = site.purge.clone();
+        Ok(Self {
+            metrics,
+            root,
+            compress,
+            compress_min: site.compress_min,
+            purge,
+            keep_tags: site.keep_tags,
+            surrogate_capability: site.surrogate_capability,
+            litespeed: site.litespeed,
+            routes,
+            fallback,
+        })
     }
 
     /// The route of a path in comparison form.
@@ -197,7 +220,9 @@ impl fmt::Debug for Site {
 }
 
 impl Rules {
-    fn new(rules: &model::CacheRules) -> Result<Self, String> {
+    fn new(rules: &model::CacheRules, site: &model::Site) -> Result<Self, String> {
+        let lscache = site.litespeed.then_some(LSCACHE_COOKIE);
+        let bypass_cookies = ParamMatcher::new(rules.bypass_cookies.iter().map(String::as_str).chain(lscache));
         let mut patterns = Vec::with_capacity(rules.refresh_patterns.len());
         for rule in &rules.refresh_patterns {
             let pattern = RefreshPattern::new(&rule.pattern, rule.ignore_case, rule.min, rule.percent, rule.max);
@@ -223,10 +248,16 @@ impl Rules {
                 freshness,
                 ignored_cookies: ParamMatcher::new(&rules.ignore_cookies),
                 pages_under_file_names: !rules.deception_armor,
-                targets: TargetList { surrogate_control: rules.surrogate_control, ..TargetList::default() },
+                targets: TargetList {
+                    surrogate_control: rules.surrogate_control,
+                    litespeed: site.litespeed,
+                    ..TargetList::default()
+                },
+                keep_surrogate_keys: site.keep_tags,
+                litespeed_cookies: site.litespeed.then(|| bypass_cookies.clone()),
                 ..StorePolicy::default()
             },
-            bypass_cookies: ParamMatcher::new(&rules.bypass_cookies),
+            bypass_cookies,
             bypass_paths: rules.bypass_paths.iter().map(|path| PathRule::new(path)).collect(),
             bypass_params: rules.bypass_params.iter().map(|param| ParamRule::new(param)).collect(),
             bypass_fields: rules.bypass_fields.iter().filter_map(|name| name.parse().ok()).collect(),

@@ -17,6 +17,7 @@ pub struct ProxyConfig {
     server: String,
     http: String,
     https: String,
+    admin: String,
     log: String,
     limits: String,
     memory: String,
@@ -59,6 +60,11 @@ impl ProxyConfig {
     /// Lines of the `[[listen]]` with TLS.
     pub fn https(self, lines: &str) -> Self {
         Self { https: self.https + lines + "\n", ..self }
+    }
+
+    /// Lines of `[admin]`.
+    pub fn admin(self, lines: &str) -> Self {
+        Self { admin: self.admin + lines + "\n", ..self }
     }
 
     /// Lines of `[log]`.
@@ -135,7 +141,7 @@ impl ProxyConfig {
         table("[server]", &[("threads", "2".into()), ("state_dir", format!("{state:?}"))], &self.server);
         table("[[listen]]", &[any_port()], &self.http);
         table("[[listen]]", &[any_port(), ("tls", "true".into())], &self.https);
-        table("[admin]", &[any_port()], "");
+        table("[admin]", &[any_port()], &self.admin);
         table("[log]", &[("path", text("-"))], &self.log);
         table("[limits]", &[], &self.limits);
         table("[cache.memory]", &[("size", text("64MiB"))], &self.memory);

@@ -58,6 +58,8 @@ mod compress;
 
 mod import_files;
 
+mod purge_dialects;
+mod purge_engine;
 mod siblings_asking;
 mod siblings_network;
 mod siblings_packets;

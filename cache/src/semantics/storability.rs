@@ -23,6 +23,11 @@ pub struct StorePolicy {
     pub ignored_cookies: ParamMatcher,
     /// Whether a page under the name of a file (`/account/x.css`) is stored. Default false.
     pub pages_under_file_names: bool,
+    /// Whether the fields that carry surrogate keys stay among those stored. Default false: what they say is in the
+    /// metadata, and it is nobody else's business.
+    pub keep_surrogate_keys: bool,
+    /// Of sites that LSCache drives: cookies that keep a request from the cache. `None`: `X-LiteSpeed-Vary` means nothing.
+    pub litespeed_cookies: Option<ParamMatcher>,
     /// Whether 206 responses are stored (RFC 9111 section 3.3). Default false: only for a store that can combine them.
     pub partial: bool,
     /// Targeted fields this cache obeys.
@@ -102,6 +107,8 @@ pub enum Reason {
     PageUnderFileName,
     /// `Vary: *`
     VaryStar,
+    /// `X-LiteSpeed-Vary` names something that requests are not kept apart by.
+    LitespeedVary,
     /// Only the operator or the heuristic would give a lifetime, and the forwarded request carried a `Cookie`.
     CookieWithoutExplicitFreshness,
     /// An error status without a lifetime of its own.
@@ -114,7 +121,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Method,
         Self::RequestContent,
         Self::RequestNoStore,
@@ -130,6 +137,7 @@ impl Reason {
         Self::SetCookie,
         Self::PageUnderFileName,
         Self::VaryStar,
+        Self::LitespeedVary,
         Self::CookieWithoutExplicitFreshness,
         Self::ErrorWithoutExplicitFreshness,
         Self::NoFreshness,
@@ -155,6 +163,7 @@ impl Reason {
             Self::SetCookie => "set-cookie",
             Self::PageUnderFileName => "page-under-file-name",
             Self::VaryStar => "vary-star",
+            Self::LitespeedVary => "litespeed-vary",
             Self::CookieWithoutExplicitFreshness => "cookie-without-explicit-freshness",
             Self::ErrorWithoutExplicitFreshness => "error-without-explicit-freshness",
             Self::NoFreshness => "no-freshness",
@@ -171,7 +180,7 @@ impl std::fmt::Display for Reason {
 
 type Rule = fn(&Exchange<'_>, &StorePolicy) -> Option<Reason>;
 
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 14] = [
     method,
     request_content,
     request_no_store,
@@ -184,6 +193,7 @@ const RULES: [Rule; 13] = [
     set_cookie,
     page_under_file_name,
     vary_star,
+    litespeed_vary,
     reusable,
 ];
 
@@ -310,6 +320,19 @@ fn is_page(response: &HeaderMap) -> bool {
 /// RFC 9111 section 4.1: such a response would never be selected.
 fn vary_star(exchange: &Exchange<'_>, _: &StorePolicy) -> Option<Reason> {
     vary::has_star(exchange.response).then_some(Reason::VaryStar)
+}
+
+/// LSCache: the response is for those who have no such cookie, or one of this value. Requests that carry a cookie which
+/// keeps them from the cache are apart already.
+fn litespeed_vary(exchange: &Exchange<'_>, policy: &StorePolicy) -> Option<Reason> {
+    let apart = policy.litespeed_cookies.as_ref()?;
+    let lines = exchange.response.get_all("x-litespeed-vary").iter();
+    let mut items = lines.flat_map(|line| line.as_bytes().split(|byte| matches!(byte, b',' | b';')));
+    let is_apart = |item: &[u8]| match item.trim_ascii().strip_prefix(b"cookie=") {
+        Some(name) => apart.matches(name.trim_ascii()),
+        None => item.trim_ascii().is_empty(),
+    };
+    items.any(|item| !is_apart(item)).then_some(Reason::LitespeedVary)
 }
 
 /// RFC 9111 section 3, last item: something must say that the response may be reused, fresh or after validation.

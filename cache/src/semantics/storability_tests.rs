@@ -279,3 +279,16 @@ fn every_reason_has_its_own_code_in_kebab_case() {
     assert_eq!(distinct.len(), codes.len());
     assert!(codes.iter().all(|code| code.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase())));
 }
+
+#[test]
+fn litespeed_vary_is_stored_only_where_its_cookies_keep_requests_apart() {
+    let of = |vary: &str, apart: Option<&[&str]>| {
+        let mut case = Case::response(&[("Cache-Control", "max-age=60"), ("X-LiteSpeed-Vary", vary)]);
+        case.policy.litespeed_cookies = apart.map(ParamMatcher::new);
+        storability(&case.exchange(), &case.policy).reason()
+    };
+    assert_eq!(of("cookie=_lscache_vary", Some(&["_lscache_vary"])), None);
+    assert_eq!(of("cookie=_lscache_vary,cookie=other", Some(&["_lscache_vary"])), Some(Reason::LitespeedVary));
+    assert_eq!(of("value=mobile", Some(&["_lscache_vary"])), Some(Reason::LitespeedVary));
+    assert_eq!(of("value=mobile", None), None);
+}

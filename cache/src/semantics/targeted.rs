@@ -17,6 +17,8 @@ pub struct TargetList {
     /// Whether `Surrogate-Control` is honoured too, after the fields above. It is no structured field: it is read by the
     /// grammar of `Cache-Control`. Only for origins that are trusted to speak to surrogates.
     pub surrogate_control: bool,
+    /// Whether `X-LiteSpeed-Cache-Control` is honoured, before all others: of sites that LSCache drives.
+    pub litespeed: bool,
 }
 
 /// Name of the field only this cache listens to.
@@ -26,10 +28,13 @@ pub const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-con
 /// `Surrogate-Control` (Edge Architecture Specification).
 pub const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
 
+/// `X-LiteSpeed-Cache-Control` (LSCache).
+const X_LITESPEED_CACHE_CONTROL: HeaderName = HeaderName::from_static("x-litespeed-cache-control");
+
 impl Default for TargetList {
     /// `Forebay-Cache-Control`, then `CDN-Cache-Control`; no `Surrogate-Control`.
     fn default() -> Self {
-        Self { structured: vec![FOREBAY_CACHE_CONTROL, CDN_CACHE_CONTROL], surrogate_control: false }
+        Self { structured: vec![FOREBAY_CACHE_CONTROL, CDN_CACHE_CONTROL], surrogate_control: false, litespeed: false }
     }
 }
 
@@ -37,14 +42,15 @@ impl TargetList {
     /// No targeted field is honoured.
     #[must_use]
     pub const fn none() -> Self {
-        Self { structured: Vec::new(), surrogate_control: false }
+        Self { structured: Vec::new(), surrogate_control: false, litespeed: false }
     }
 }
 
 /// Directives of the first field of the list with a valid, non-empty value (RFC 9213 section 2.2).
 pub(super) fn select(fields: &HeaderMap, targets: &TargetList) -> Option<ResponseDirectives> {
-    let structured = targets.structured.iter().find_map(|name| structured(fields, name));
-    structured.or_else(|| targets.surrogate_control.then(|| surrogate_control(fields))?)
+    let litespeed = targets.litespeed.then(|| litespeed(fields)).flatten();
+    let structured = || targets.structured.iter().find_map(|name| structured(fields, name));
+    litespeed.or_else(structured).or_else(|| targets.surrogate_control.then(|| surrogate_control(fields))?)
 }
 
 fn structured(fields: &HeaderMap, name: &HeaderName) -> Option<ResponseDirectives> {
@@ -82,6 +88,24 @@ fn argument<'a>(name: &str, member: &'a ListEntry) -> Option<Argument<'a>> {
         }
         _ => Argument::Malformed,
     })
+}
+
+/// Directives of `X-LiteSpeed-Cache-Control`: `public,max-age=604800`, `private,…`, `no-cache`. It has no validation:
+/// `no-cache` is not to store. A private response, shared between requests of one visitor or not, is for nobody else.
+fn litespeed(fields: &HeaderMap) -> Option<ResponseDirectives> {
+    let mut directives = ResponseDirectives { targeted: true, ..Default::default() };
+    let mut any = false;
+    for line in fields.get_all(X_LITESPEED_CACHE_CONTROL) {
+        for_each_member(line.as_bytes(), |name, argument| {
+            any = true;
+            match name.to_ascii_lowercase().as_slice() {
+                b"no-cache" | b"no-store" => directives.no_store = true,
+                b"private" | b"shared" => directives.add(b"private", &Argument::Absent),
+                _ => directives.add(name, &argument),
+            }
+        });
+    }
+    any.then_some(directives)
 }
 
 /// Directives of `Surrogate-Control`; its own `max-age=fresh+stale` form is read as a lifetime and a window in which

@@ -71,3 +71,24 @@ fn surrogate_control_counts_only_where_it_is_trusted() {
     let garbage = super::super::testing::fields(&[("Surrogate-Control", ", ;")]);
     assert_eq!(select(&garbage, &targets), None);
 }
+
+#[test]
+fn litespeed_cache_control_comes_first_where_it_is_honoured() {
+    let targets = TargetList { litespeed: true, ..TargetList::default() };
+    let of = |value| {
+        let lines =
+            [("X-LiteSpeed-Cache-Control", value), ("CDN-Cache-Control", "max-age=1"), ("Cache-Control", "private")];
+        ResponseDirectives::effective(&fields(&lines), &targets)
+    };
+    let public = of("public,max-age=604800");
+    assert!(public.public && public.max_age == Some(std::time::Duration::from_secs(604_800)));
+    assert!(!public.private.is_unqualified());
+    assert!(of("private,max-age=1800").private.is_unqualified());
+    assert!(of("shared,private").private.is_unqualified());
+    assert!(of("no-cache,esi=on").no_store);
+    let off = ResponseDirectives::effective(
+        &fields(&[("X-LiteSpeed-Cache-Control", "public,max-age=9"), ("Cache-Control", "private")]),
+        &TargetList::default(),
+    );
+    assert!(off.private.is_unqualified(), "only where it is configured");
+}

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ahash::RandomState;
 use bytes::Bytes;
 use moka::notification::RemovalCause;
+use moka::ops::compute::Op;
 use moka::sync::Cache;
 
 use super::parts::Parts;
@@ -140,6 +141,30 @@ impl MemoryStore {
     pub(super) fn reject(&self, key: &CacheKey) {
         self.rejections.fetch_add(1, Ordering::Relaxed);
         self.remove(key);
+    }
+
+    /// Puts `changes` in place of the responses they name, or removes those.
+    pub(super) fn settle(&self, key: &CacheKey, changes: &[(Arc<StoredResponse>, Option<super::Variant>)]) {
+        self.entries.entry_by_ref(key).and_compute_with(|old| {
+            let Some(old) = old.map(moka::Entry::into_value) else { return Op::Nop };
+            let new = old.changed(changes);
+            if new.is_empty() { Op::Remove } else { Op::Put(Arc::new(new)) }
+        });
+    }
+
+    /// Forgets parts of the response of `key`.
+    pub(super) fn remove_parts(&self, key: &CacheKey) {
+        self.parts.invalidate(key);
+    }
+
+    /// All keys with their responses, in no order. Does not count as a use of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Arc<CacheKey>, Arc<Variants>)> + '_ {
+        self.entries.iter()
+    }
+
+    /// All keys with parts of their responses, in no order. Does not count as a use of them.
+    pub(super) fn iter_parts(&self) -> impl Iterator<Item = (Arc<CacheKey>, Arc<Parts>)> + '_ {
+        self.parts.iter()
     }
 
     /// Forgets all variants of `key`, and parts; whether there were any variants.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::disk::{DiskStats, DiskStore, LargeWriter, Lookup};
 use super::{MemoryStats, MemoryStore, Parts, Variant, Variants};
 use crate::key::CacheKey;
+use crate::purge::Purges;
 use crate::semantics::coding::Coding;
 use crate::stored::StoredResponse;
 
@@ -43,8 +44,9 @@ pub struct Found {
 /// Stored responses in memory and, where there is one, on disk.
 #[derive(Debug)]
 pub struct TieredStore {
-    memory: MemoryStore,
-    disk: Option<DiskStore>,
+    pub(super) memory: MemoryStore,
+    pub(super) disk: Option<DiskStore>,
+    pub(super) purges: Arc<Purges>,
     epochs: Vec<AtomicU64>,
     hasher: RandomState,
 }
@@ -54,7 +56,8 @@ impl TieredStore {
     #[must_use]
     pub fn new(memory: MemoryStore, disk: Option<DiskStore>) -> Self {
         let epochs = (0..EPOCHS).map(|_| AtomicU64::new(0)).collect();
-        Self { memory, disk, epochs, hasher: RandomState::new() }
+        let purges = disk.as_ref().map(|disk| Arc::clone(disk.purges())).unwrap_or_default();
+        Self { memory, disk, purges, epochs, hasher: RandomState::new() }
     }
 
     /// Largest content that is stored in any tier, bytes.
@@ -72,10 +75,12 @@ impl TieredStore {
     /// The stored responses of `key` that are in memory.
     #[must_use]
     pub fn in_memory(&self, key: &CacheKey) -> Option<Arc<Variants>> {
-        self.memory.get(key)
+        self.memory.get(key).and_then(|held| self.in_use(key, held))
     }
 
-    /// The stored responses in memory of the key with these bytes ([`CacheKey::write`]).
+    /// The stored responses in memory of the key with these bytes ([`CacheKey::write`]). For those who ask each of them
+    /// whether it [is checked](super::Variant::is_checked), and leave what is not to [`TieredStore::get`]: what has been
+    /// purged is among them.
     #[must_use]
     pub fn in_memory_by_bytes(&self, key: &[u8]) -> Option<Arc<Variants>> {
         let held = self.memory.get_by_bytes(key)?;
@@ -96,17 +101,19 @@ impl TieredStore {
     /// Parts of the response of `key`. They are held in memory alone.
     #[must_use]
     pub fn parts(&self, key: &CacheKey) -> Option<Arc<Parts>> {
-        self.memory.parts(key)
+        self.memory.parts(key).and_then(|parts| self.parts_in_use(key, parts))
     }
 
     /// Adds parts of the response of `key` to those that are there, if they fit together.
     pub fn insert_parts(&self, key: &CacheKey, parts: Parts) {
+        // Those that were purged go, rather than being joined by a newer one.
+        let _ = self.parts(key);
         self.memory.insert_parts(key, parts);
     }
 
     /// The stored responses of `key`. The disk is asked when none of those in memory is what `selects` looks for.
     pub async fn get(&self, key: &CacheKey, selects: impl Fn(&Variants) -> bool) -> Option<Found> {
-        let held = self.memory.get(key);
+        let held = self.in_memory(key);
         let Some(disk) = &self.disk else { return held.map(|variants| Found { variants, tier: Tier::Memory }) };
         if let Some(variants) = &held {
             let selected = selects(variants);
@@ -119,7 +126,7 @@ impl TieredStore {
         }
         let epoch = self.epoch(key);
         let before = epoch.load(Ordering::Acquire);
-        let stored = disk.load(key).await;
+        let stored = self.in_use_of_disk(key, disk.load(key).await);
         if stored.is_empty() {
             return held.map(|variants| Found { variants, tier: Tier::Memory });
         }
@@ -245,7 +252,7 @@ impl TieredStore {
         self.disk.as_ref().map(DiskStore::stats)
     }
 
-    fn changed(&self, key: &CacheKey) {
+    pub(super) fn changed(&self, key: &CacheKey) {
         self.epoch(key).fetch_add(1, Ordering::AcqRel);
     }
 

@@ -1,5 +1,6 @@
 //! The stored responses of one cache key.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -16,15 +17,27 @@ const MOST: usize = 16;
 /// What one variant takes beyond its response: bookkeeping, and the head that is prepared of it, bytes.
 const OVERHEAD: u64 = 640;
 
-/// Heads that were made of a stored response before, to be sent again as they are. What they look like is the proxy's
-/// business.
+/// What was found out about a stored response when it was used before.
 #[derive(Debug, Default)]
 pub struct Prepared {
+    /// No purge up to this number concerns it.
+    checked: AtomicU64,
+    /// Heads that were made of it, to be sent again as they are. What they look like is the proxy's business.
     /// Without a coding, then by coding.
     heads: [OnceLock<Bytes>; 4],
 }
 
 impl Prepared {
+    /// Number of the last purge that is known not to concern it.
+    pub(super) fn checked(&self) -> u64 {
+        self.checked.load(Ordering::Relaxed)
+    }
+
+    /// Notes that no purge up to this number concerns it.
+    pub(super) fn mark_checked(&self, number: u64) {
+        self.checked.fetch_max(number, Ordering::Relaxed);
+    }
+
     fn slot(&self, coding: Option<Coding>) -> &OnceLock<Bytes> {
         let [plain, zstd, brotli, gzip] = &self.heads;
         match coding {
@@ -77,6 +90,12 @@ impl Variant {
     #[must_use]
     pub fn freshened(&self, response: Arc<StoredResponse>) -> Self {
         Self { coded: self.coded.clone(), large: self.large.clone(), ..Self::new(response) }
+    }
+
+    /// Whether it is known that no purge up to number `last` ([`crate::purge::Purges::last`]) concerns it.
+    #[must_use]
+    pub fn is_checked(&self, last: u64) -> bool {
+        self.prepared.checked() >= last
     }
 
     /// Bytes of the content as the origin sent it.
@@ -162,6 +181,17 @@ impl Variants {
             variant.coded.push((coding, content));
         }
         changed
+    }
+
+    /// With each of `changes` in place of the response it names, or without that.
+    #[must_use]
+    pub(super) fn changed(&self, changes: &[(Arc<StoredResponse>, Option<Variant>)]) -> Self {
+        let change = |variant: &Variant| changes.iter().find(|(of, _)| Arc::ptr_eq(of, &variant.response));
+        let variants = self.0.iter().filter_map(|variant| match change(variant) {
+            Some((_, change)) => change.clone(),
+            None => Some(variant.clone()),
+        });
+        Self(variants.collect())
     }
 
     /// With those of `older` that are not here.

@@ -7,7 +7,7 @@ use super::listen::Listeners;
 use crate::model::Admin;
 use crate::reading::Reading;
 use crate::table::Table;
-use crate::values::address;
+use crate::values::{address, secret};
 
 /// 6081: where Varnish is purged, and one of the few ports that WordPress plugins purge on loopback.
 const DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 6081);
@@ -16,6 +16,7 @@ pub(super) fn read(table: Option<Table<'_, '_>>, listeners: &Listeners, reading:
     let mut table = table.unwrap_or_else(|| absent(reading, "[admin]"));
     let off = table.take("off").and_then(|item| item.boolean()).unwrap_or(false);
     let address = table.take("address").and_then(|item| item.parsed("127.0.0.1:6081", address::listen));
+    let token = table.take("token").and_then(|item| item.parsed("…", secret::parse)).map(|found| found.value);
     let place = address.as_ref().map(|found| found.span.clone());
     table.finish();
     let address = address.map_or_else(|| SocketAddr::from(DEFAULT), |found| found.value);
@@ -32,7 +33,7 @@ pub(super) fn read(table: Option<Table<'_, '_>>, listeners: &Listeners, reading:
         let place = place.as_ref().unwrap_or(&public.span);
         reading.misfit(place, format!("the admin address {address} is a public one"), hint);
     }
-    Some(Admin { address })
+    Some(Admin { address, token })
 }
 
 /// Whether a connection to one of the addresses could be one to the other.

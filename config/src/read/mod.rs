@@ -12,6 +12,7 @@ mod listen;
 mod log;
 mod memory;
 mod protection;
+mod purge;
 mod refresh_pattern;
 mod route;
 mod server;
@@ -30,6 +31,7 @@ pub(crate) use icp::PARENT_BALANCE;
 pub(crate) use listen::PROXY_PROTOCOL;
 pub(crate) use log::FORMATS;
 pub(crate) use protection::{OVER, SUSPICION};
+pub(crate) use purge::{MODE, SLASH};
 pub(crate) use site::PRESETS;
 pub(crate) use upstream::BALANCE;
 

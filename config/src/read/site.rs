@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::upstream::Pools;
-use super::{cache_rules, protection, route};
+use super::{cache_rules, protection, purge, route};
 use crate::check::certificate;
 use crate::model::{CertificateFiles, Coding, HostPattern, Preset, Site};
 use crate::preset;
@@ -72,6 +72,10 @@ impl Sites<'_> {
             .and_then(|item| codings(item, reading))
             .unwrap_or_else(|| vec![Coding::Zstd, Coding::Brotli, Coding::Gzip]);
         let compress_min = table.take("compress_min").and_then(|item| item.size(0..=COMPRESS_MIN_MAX)).unwrap_or(1024);
+        let purge = table.take("purge").and_then(|item| item.table("[site.purge]")).map(purge::read);
+        let keep_tags = table.take("keep_tags").and_then(|item| item.boolean()).unwrap_or(false);
+        let surrogate = table.take("surrogate_capability").and_then(|item| item.boolean()).unwrap_or(false);
+        let litespeed = table.take("litespeed").and_then(|item| item.boolean()).unwrap_or(false);
         let cache = cache_rules::read(&mut table, preset::cache_rules(preset), "site");
         let protection = protection::read(&mut table, preset::protection(preset), "site");
         let routes = table.take("route").map(|item| item.tables("[[site.route]]")).unwrap_or_default();
@@ -85,6 +89,10 @@ impl Sites<'_> {
             preset,
             compress,
             compress_min,
+            purge,
+            keep_tags,
+            surrogate_capability: surrogate,
+            litespeed,
             cache,
             protection,
             routes: Vec::new(),

@@ -11,6 +11,7 @@ pub(crate) mod path;
 pub(crate) mod path_pattern;
 pub(crate) mod rate;
 pub(crate) mod regular_expression;
+pub(crate) mod secret;
 pub(crate) mod size;
 pub(crate) mod squid_line;
 pub(crate) mod status;

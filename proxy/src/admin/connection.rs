@@ -9,7 +9,8 @@ use tokio::time::timeout;
 
 use super::request::{self, Failure};
 use super::response::Response;
-use super::{AdminState, routes};
+use super::{AdminState, purges, routes};
+use crate::purge::api::Call;
 
 /// A whole head must have arrived after this, however it drips.
 const HEAD_DEADLINE: Duration = Duration::from_secs(5);
@@ -23,6 +24,9 @@ const LINGER_BYTES: usize = 64 * 1024;
 /// Reads a request from `stream`, answers it and closes.
 pub(super) async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: &(dyn AdminState + Send + Sync)) {
     let (response, head) = match timeout(HEAD_DEADLINE, request::read(&mut stream)).await {
+        Ok(Ok(request)) if Call::is_one(&request.method, &request.path) => {
+            (purges::respond(&request, state).await, false)
+        }
         Ok(Ok(request)) => (routes::respond(&request, state).await, request.method == "HEAD"),
         Ok(Err(Failure::Status(status))) => (Response::status(status), false),
         Ok(Err(Failure::Gone)) => return,

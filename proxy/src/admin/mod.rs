@@ -1,6 +1,6 @@
 //! The operator's listener: metrics, readiness, a status page, and a look at the disk tier. Never on the public side.
 //!
-//! A server of its own, a few hundred lines: one request a connection, GET and HEAD, every wait bounded. It shares nothing
+//! A server of its own, a few hundred lines: one request a connection, GET, HEAD and purges, every wait bounded. It shares nothing
 //! with the serving path but the [`AdminState`] it reads, so it answers while the proxy drowns.
 
 mod connection;
@@ -9,6 +9,7 @@ mod host;
 pub(crate) mod inspect;
 mod operator;
 mod page;
+mod purges;
 mod request;
 mod response;
 mod routes;
@@ -25,6 +26,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::inspect::Look;
+use crate::purge::api::Call;
+use crate::purge::reply::Reply;
+
 pub(crate) use self::operator::Operator;
 use crate::upstream::Order;
 
@@ -37,10 +41,13 @@ const CONNECTIONS: usize = 64;
 /// After `accept` fails (file descriptors used up, most likely), for how long not to try again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the admin listener asks of the running proxy. Called on the admin task: all but explanations answer at once,
-/// without waiting.
+/// What the admin listener asks of the running proxy. Called on the admin task: all but explanations and purges answer at
+/// once, without waiting.
 #[async_trait]
 pub(crate) trait AdminState {
+    /// Purges, or says why not.
+    async fn purge(&self, call: &Call<'_>) -> Reply;
+
     /// Why no traffic should be sent here; empty when ready.
     fn ready(&self) -> Vec<String>;
 

@@ -14,6 +14,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use super::inspect::{self, Look};
 use super::{AdminState, ConnectionStatus, ServerStatus, SiteStatus, StatusReport, TierStatus, UpstreamStatus};
 use crate::explain::{Question, explain};
+use crate::purge::api;
+use crate::purge::reply::Reply;
 use crate::runtime::{Runtime, Shared};
 use crate::upstream::Order;
 
@@ -38,6 +40,10 @@ impl Operator {
 
     /// Brings the gauges of the tiers up to date.
     fn refresh(&self) -> Vec<TierStatus> {
+        let lasting = &self.shared.lasting;
+        let (purges, metrics) = (lasting.store.purges(), &lasting.metrics.purges);
+        metrics.records.set(i64::try_from(purges.records()).unwrap_or(i64::MAX));
+        metrics.widened.inc_by(purges.widened().saturating_sub(metrics.widened.get()));
         std::iter::once(self.memory()).chain(self.disk()).collect()
     }
 
@@ -81,6 +87,10 @@ impl Operator {
 
 #[async_trait]
 impl AdminState for Operator {
+    async fn purge(&self, call: &api::Call<'_>) -> Reply {
+        api::answer(&self.shared.runtime(), call).await
+    }
+
     fn ready(&self) -> Vec<String> {
         if *self.draining.borrow() { vec!["draining".to_owned()] } else { Vec::new() }
     }

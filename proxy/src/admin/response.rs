@@ -12,6 +12,8 @@ pub(super) struct Response {
     content_type: &'static str,
     /// Further field lines, `name: value`. Fixed text only.
     fields: &'static [&'static str],
+    /// One more.
+    field: Option<String>,
     content: String,
     /// What follows, in chunks.
     pub(super) lines: Option<mpsc::Receiver<String>>,
@@ -19,7 +21,7 @@ pub(super) struct Response {
 
 impl Response {
     pub(super) fn new(status: StatusCode, content_type: &'static str, content: String) -> Self {
-        Self { status, content_type, fields: &[], content, lines: None }
+        Self { status, content_type, fields: &[], field: None, content, lines: None }
     }
 
     pub(super) fn text(status: StatusCode, content: impl Into<String>) -> Self {
@@ -43,6 +45,12 @@ impl Response {
         self
     }
 
+    /// One more field line, without anything of a client's in it.
+    pub(super) fn with_field(mut self, field: String) -> Self {
+        self.field = Some(field);
+        self
+    }
+
     /// The bytes to send; `head` leaves the content away.
     pub(super) fn to_bytes(&self, head: bool) -> Vec<u8> {
         let mut text = String::with_capacity(self.content.len() + 512);
@@ -60,7 +68,7 @@ impl Response {
             self.status.canonical_reason().unwrap_or_default(),
             self.content_type,
         );
-        for field in self.fields {
+        for field in self.fields.iter().copied().chain(self.field.as_deref()) {
             text.push_str(field);
             text.push_str("\r\n");
         }

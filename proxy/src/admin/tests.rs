@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 
+use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -11,7 +12,13 @@ struct State {
     reasons: Vec<String>,
 }
 
+#[async_trait]
 impl AdminState for State {
+    async fn purge(&self, call: &Call<'_>) -> Reply {
+        let text = format!("{} {} {} {}", call.method, call.target, call.authority, call.content.len());
+        Reply::refused(StatusCode::IM_A_TEAPOT, &text)
+    }
+
     fn ready(&self) -> Vec<String> {
         self.reasons.clone()
     }
@@ -161,7 +168,7 @@ async fn malformed_and_oversize_heads_get_an_exact_answer() {
         (b"GET /live HTTP/1.1\r\nHost : localhost\r\n\r\n".to_vec(), 400),
         (b"GET http://localhost/live HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(), 400),
         (b"GET /live HTTP/3.0\r\nHost: localhost\r\n\r\n".to_vec(), 505),
-        ([b"GET /".as_slice(), &[b'a'; 9000]].concat(), 431),
+        ([b"GET /".as_slice(), &[b'a'; 40_000]].concat(), 431),
         (format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65)).into_bytes(), 431),
     ] {
         let response = server.exchange(&request).await;

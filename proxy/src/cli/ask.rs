@@ -42,7 +42,7 @@ fn agent() -> ureq::Agent {
 
 /// `GET` of a path whose answer is JSON.
 pub(super) fn get(admin: &str, path: &str) -> Ask {
-    send(admin, agent().get(format!("http://{admin}{path}")))
+    understand(admin, agent().get(format!("http://{admin}{path}")).call())
 }
 
 /// The question to `/explain`.
@@ -56,11 +56,20 @@ pub(super) fn explain(admin: &str, question: &Question) -> Ask {
     if question.live {
         request = request.header("Explain-Live", "yes");
     }
-    send(admin, request)
+    understand(admin, request.call())
 }
 
-fn send(admin: &str, request: ureq::RequestBuilder<ureq::typestate::WithoutBody>) -> Ask {
-    let mut response = match request.call() {
+/// A purge to `/purge`.
+pub(super) fn purge(admin: &str, token: Option<&str>, document: &Value) -> Ask {
+    let mut request = agent().post(format!("http://{admin}/purge")).content_type("application/json");
+    if let Some(token) = token {
+        request = request.header("Authorization", format!("Bearer {token}"));
+    }
+    understand(admin, request.send(document.to_string()))
+}
+
+fn understand(admin: &str, answered: Result<http::Response<ureq::Body>, ureq::Error>) -> Ask {
+    let mut response = match answered {
         Ok(response) => response,
         Err(error) => return Ask::Nobody(format!("no instance answers on {admin}: {error}")),
     };

@@ -7,6 +7,7 @@ mod completions;
 mod doctor;
 mod explain;
 mod import;
+mod purge;
 mod reasons;
 mod run;
 mod simulate;
@@ -60,6 +61,8 @@ enum Verb {
     /// See the pools of a running instance, and drain, disable or make ready their servers.
     #[command(subcommand)]
     Upstream(upstream::Verb),
+    /// Purge a running instance's cache, by its admin listener.
+    Purge(purge::Purge),
     /// Look at the disk tier, of a running instance (by its admin listener) or a stopped one.
     #[command(subcommand, after_help = CACHE_EXITS)]
     Cache(cache::Verb),
@@ -115,6 +118,7 @@ struct Import {
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.verb {
+        Some(Verb::Purge(asked)) => purge::purge(&asked),
         Some(Verb::Run(run)) => run::run(run.config.as_deref(), &run.demo),
         Some(Verb::Cache(verb)) => cache::cache(&verb),
         Some(Verb::Import(import)) => import::import(&import.file, import.from),

@@ -135,6 +135,9 @@ fn serve(started: Started, config: Option<PathBuf>) {
     let operator = Arc::new(Operator::new(Arc::clone(&shared), draining.clone()));
     let signals = Signals::new(Arc::clone(&shared), drain, config);
     let conf = ServerConf { threads: 1, ..ServerConf::default() };
+    if let Err(error) = crate::purge::sweeper::start(&shared.lasting) {
+        tracing::error!(%error, "nothing clears up behind purges");
+    }
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     if let Some(siblings) = &shared.lasting.siblings {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use forebay_cache::clock::Clock as _;
+use forebay_cache::purge::Standing;
 use forebay_cache::semantics::groups::{groups as groups_of, invalidated_groups};
 use forebay_cache::semantics::validation::{HeadEffect, freshened_by_304, head_effect};
 use forebay_cache::semantics::{Exchange as Exchanged, invalidated};
@@ -29,8 +30,11 @@ pub(super) fn freshen(
 ) -> Option<Variant> {
     let selected = freshened_by_304(exchanged.response, &responses(candidates));
     let mut answer = None;
-    for old in selected.into_iter().filter_map(|index| candidates.get(index)) {
+    // What was purged since it was looked up is not brought back by anybody's word that it is still good.
+    let is_used = |old: &&Variant| lasting.store.standing(&plan.key, old) != Standing::Gone;
+    for old in selected.into_iter().filter_map(|index| candidates.get(index)).filter(is_used) {
         let (response, storability) = old.response.freshen(exchanged, &plan.route.rules.policy);
+        let response = response.stamped(plan.leader.fill().stamp());
         let matches = response.variance().matches(exchanged.request);
         let mut fresh = old.freshened(Arc::new(response));
         if storability.is_yes() && !plan.leader.fill().is_doomed() {
@@ -53,11 +57,11 @@ pub(super) fn learn_from_head(
     exchanged: &Exchanged<'_>,
     candidates: &[Variant],
 ) -> Option<Variant> {
-    let old = candidates.first()?;
+    let old = candidates.first().filter(|old| lasting.store.standing(&plan.key, old) != Standing::Gone)?;
     match head_effect(&old.response, exchanged.status, exchanged.response) {
         HeadEffect::Freshen => {
             let (response, storability) = old.response.freshen(exchanged, &plan.route.rules.policy);
-            let mut fresh = old.freshened(Arc::new(response));
+            let mut fresh = old.freshened(Arc::new(response.stamped(plan.leader.fill().stamp())));
             if storability.is_yes() && !plan.leader.fill().is_doomed() {
                 fresh = lasting.store.freshen(&plan.key, old, fresh.response);
             }

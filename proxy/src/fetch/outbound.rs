@@ -16,11 +16,17 @@ use crate::stages::normalize::Target;
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+/// What a plugin looks for before it tags its responses.
+const SURROGATE_CAPABILITY: HeaderName = HeaderName::from_static("surrogate-capability");
+/// What LSCache's plugin looks for before it drives a cache.
+const X_LSCACHE: HeaderName = HeaderName::from_static("x-lscache");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Fields by which applications let a request say that it is another one, or comes from elsewhere. They are no part of
 /// the cache key, so a client's copies never reach an AP server (cache poisoning; httpoxy for `proxy`).
-const FORGEABLE: [&str; 25] = [
+const FORGEABLE: [&str; 27] = [
+    "surrogate-capability",
+    "x-lscache",
     "forwarded",
     "x-forwarded-for",
     "x-forwarded-proto",
@@ -100,6 +106,12 @@ pub(crate) fn fields(request: &Forwarding<'_>, site: &Site, route: &Route, purpo
         fields.remove(ACCEPT_ENCODING);
     }
     say_who_asks(&mut fields, request, chain.as_deref());
+    if site.surrogate_capability {
+        fields.insert(SURROGATE_CAPABILITY, HeaderValue::from_static("forebay=\"Surrogate/1.0 tags/1\""));
+    }
+    if site.litespeed {
+        fields.insert(X_LSCACHE, HeaderValue::from_static("on"));
+    }
     fields
 }
 

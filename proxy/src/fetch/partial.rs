@@ -41,11 +41,12 @@ impl Completion {
         }
     }
 
-    /// The whole, when the 206 of `exchange` brings what is missing of it: its head, and the bytes before and behind.
+    /// The whole, of a fill with this stamp, when the 206 of `exchange` brings what is missing of it: its head, and the bytes before and behind.
     pub(super) fn complete(
         &self,
         exchange: &Exchanged<'_>,
         policy: &StorePolicy,
+        stamp: u64,
     ) -> Option<(StoredResponse, Vec<Bytes>, Vec<Bytes>)> {
         let range = ContentRange::parse(exchange.response.get(CONTENT_RANGE)?)?;
         let Range { start, end } = self.gap;
@@ -58,7 +59,9 @@ impl Completion {
             return None;
         }
         let side = |range: Range<u64>| if range.is_empty() { Some(Vec::new()) } else { self.parts.slice(&range) };
-        Some((whole, side(0..start)?, side(end..complete)?))
+        // The whole is as old as its oldest part.
+        let stamp = stamp.min(self.parts.response().metadata().stamp);
+        Some((whole.stamped(stamp), side(0..start)?, side(end..complete)?))
     }
 }
 
@@ -86,8 +89,8 @@ pub(super) struct Keeping {
 }
 
 impl Keeping {
-    /// What is kept of the 206 of `exchange`, if it may be stored: it would be storable as a 200, and says what it holds.
-    pub(super) fn of(exchange: &Exchanged<'_>, policy: &StorePolicy, limit: u64) -> Option<Self> {
+    /// What is kept of the 206 (of a fill with this stamp) of `exchange`, if it may be stored: it would be storable as a 200, and says what it holds.
+    pub(super) fn of(exchange: &Exchanged<'_>, policy: &StorePolicy, limit: u64, stamp: u64) -> Option<Self> {
         if exchange.status != StatusCode::PARTIAL_CONTENT || *exchange.method != Method::GET {
             return None;
         }
@@ -97,7 +100,7 @@ impl Keeping {
         let whole = Exchanged { status: StatusCode::OK, response: &fields, ..exchange.clone() };
         let kept = range.complete <= limit && storability(&whole, policy).is_yes();
         kept.then(|| Self {
-            response: Arc::new(StoredResponse::new(&whole, Bytes::new(), policy)),
+            response: Arc::new(StoredResponse::new(&whole, Bytes::new(), policy).stamped(stamp)),
             first: range.first,
             complete: range.complete,
             content: BytesMut::new(),

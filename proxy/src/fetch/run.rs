@@ -26,6 +26,7 @@ use super::receive::begin;
 use super::stream::{Frame, content_length, fill, hand_over};
 use super::{FetchError, canary};
 use crate::account::entry::UpstreamExchange;
+use crate::purge::litespeed::Drives;
 use crate::runtime::Lasting;
 use crate::site::{Route, Site};
 use crate::upstream::{Asker, Pool};
@@ -39,6 +40,8 @@ pub(crate) struct Job {
     pub(crate) outbound: Outbound,
     /// How the response may be stored; `None` for a pass.
     pub(crate) store: Option<StorePlan>,
+    /// The response may purge its host by fields of its own (LSCache).
+    pub(crate) drives: Option<Drives>,
     /// What a successful unsafe request makes invalid (RFC 9111 section 4.4).
     pub(crate) invalidates: Option<Invalidates>,
     /// Interim responses for the client that asked.
@@ -169,6 +172,9 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             Ok(begun) => begun,
             Err(error) => return Err((error, Some(answer))),
         };
+        if let Some(drives) = &job.drives {
+            drives.obey(&head.fields).await;
+        }
         if let Some(invalidates) = &job.invalidates {
             invalidate(&lasting, &sent.method, invalidates, &head).await;
         }
@@ -177,7 +183,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         };
         if job.invalidates.is_some() && plan.leader.fill().is_doomed() {
             // By its own request: what it brings is newer than that.
-            plan.leader = lasting.fills.alone(&plan.key);
+            plan.leader = lasting.fills.instead_of(&plan.leader, &plan.key);
         }
         let exchanged = Exchanged::new(
             &sent.method,
@@ -218,7 +224,9 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         }
         if let Some(completion) = plan.completion.take() {
             let policy = &plan.route.rules.policy;
-            match completion.complete(&exchanged, policy).filter(|_| head.status == StatusCode::PARTIAL_CONTENT) {
+            let stamp = plan.leader.fill().stamp();
+            match completion.complete(&exchanged, policy, stamp).filter(|_| head.status == StatusCode::PARTIAL_CONTENT)
+            {
                 Some((whole, before, behind)) => {
                     plan.unkept = keep::refused(&lasting, plan).await;
                     let frame = Frame { before, behind, length: Some(completion.parts.complete()) };
@@ -235,7 +243,8 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
                 None => {}
             }
         }
-        let keeping = Keeping::of(&exchanged, &plan.route.rules.policy, lasting.store.max_in_memory());
+        let stamp = plan.leader.fill().stamp();
+        let keeping = Keeping::of(&exchanged, &plan.route.rules.policy, lasting.store.max_in_memory(), stamp);
         let length = content_length(&head.fields).filter(|_| head.content).unwrap_or(0);
         let verdict = match storability(&exchanged, &plan.route.rules.policy) {
             Storability::No(reason) => Err(reason.as_str()),
@@ -246,7 +255,10 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
                     None => keep::refused(&lasting, plan).await,
                 };
                 match keep::place(&lasting, plan, length).await {
-                    Ok(file) => Ok((StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy), file)),
+                    Ok(file) => {
+                        let response = StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy);
+                        Ok((response.stamped(plan.leader.fill().stamp()), file))
+                    }
                     Err(reason) => Err(reason),
                 }
             }

@@ -24,6 +24,11 @@ pub(super) const REFUSED: &[Row] = &[
         "Look at `servers`: one of them is this proxy, or sends to it.",
     ),
     ("method-not-allowed", "CONNECT, TRACE, or a purge without the right to it.", ""),
+    (
+        "purge-malformed",
+        "A purge that cannot be understood, a broken expression most often: nothing was purged.",
+        "The content of the answer says what is wrong.",
+    ),
     ("target-size", "The target is longer than `target_size`.", "Raise `target_size`."),
     (
         "head-size",

@@ -50,6 +50,11 @@ pub(super) const NOT_STORED: &[Row] = &[
         "Look at the warning in the error log, and for what the page reads beyond its URL: a plugin, a field, an address.",
     ),
     (
+        "litespeed-vary",
+        "`X-LiteSpeed-Vary` names something that requests are not kept apart by.",
+        "Name the cookie in `bypass_cookies`, or turn the plugin's option off.",
+    ),
+    (
         "vary-star",
         "It says `Vary: *`, or varies on something that is no field name.",
         "Let the origin name the fields it varies on.",

@@ -24,7 +24,7 @@ pub(crate) enum Form<'a> {
 /// 400 for a malformed target and for anything but exactly one Host, 405 for CONNECT and TRACE, 414 and 431 for what is
 /// too large (HTTP/2 heads come here unmeasured).
 pub(crate) fn admit<'a>(request: &'a Request, limits: &Limits) -> Result<Form<'a>, Refusal> {
-    if matches!(request.method, Method::CONNECT | Method::TRACE) || PURGES.contains(&request.method.as_str()) {
+    if matches!(request.method, Method::CONNECT | Method::TRACE) {
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed"));
     }
     check_length(&request.fields)?;
@@ -50,10 +50,6 @@ pub(crate) fn content(request: &mut Request, largest: u64) -> Result<(), Refusal
     request.body.hold_to(largest);
     Ok(())
 }
-
-/// Methods by which caches are purged: never passed on, for an AP server would not know what to do with them, and a
-/// cache behind us must not be purged by strangers.
-const PURGES: [&str; 7] = ["PURGE", "PURGEALL", "PURGETAG", "URLPURGE", "BAN", "BANALL", "BANDIR"];
 
 /// RFC 9110 section 8.6: one length or none. HTTP/1 has seen to it already; an HTTP/2 head comes here as it is.
 fn check_length(fields: &HeaderMap) -> Result<(), Refusal> {

@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use forebay_cache::fill::{Joined, Leader, Verdict};
 use forebay_cache::key::CacheKey;
+use forebay_cache::purge::Standing;
 use forebay_cache::semantics::RequestDirectives;
 use forebay_cache::store::{Variant, Variants};
+use forebay_cache::stored::StoredResponse;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::context::Context;
 use crate::fetch::{self, Arrived, Completion, FetchError, Job, Outbound, StorePlan};
 use crate::http::{RequestBody, Sink};
+use crate::purge::litespeed::Drives;
 use crate::site::Route;
 use crate::upstream::{Asker, Pool};
 
@@ -34,6 +37,8 @@ pub(crate) struct Wanted {
     pub(crate) url: String,
     /// Fields of the request as it is forwarded, without preconditions.
     pub(crate) forwarded: HeaderMap,
+    /// Whether responses of the site drive the cache.
+    pub(crate) litespeed: bool,
     pub(crate) route: Arc<Route>,
     pub(crate) pool: Arc<Pool>,
     /// What the choice of a server depends on.
@@ -78,6 +83,13 @@ pub(crate) async fn obtain(
         lasting.metrics.coalesced.inc();
         let Ok(verdict) = tokio::time::timeout(PATIENCE, fill.verdict()).await else { break };
         match verdict {
+            // Its tags were not known when it was joined. The next fill began after all purges this request knows of.
+            Verdict::Streaming(flight) if is_purged(context, &wanted.key, &flight.response) => {
+                lasting.fills.doom_one(&wanted.key, &fill);
+            }
+            Verdict::Freshened(stored) if is_purged(context, &wanted.key, &stored.response) => {
+                lasting.fills.doom_one(&wanted.key, &fill);
+            }
             Verdict::Streaming(flight) if lasting.groups.is_invalidated(&wanted.key, &flight.response) => break,
             Verdict::Streaming(flight) if flight.response.variance().matches(&wanted.forwarded) => {
                 return Ok(Arrived::Flight(flight, HeaderMap::new()));
@@ -93,6 +105,12 @@ pub(crate) async fn obtain(
     }
     context.collapsed = false;
     lead(context, wanted, lasting.fills.alone(&wanted.key), sink).await
+}
+
+/// Whether a purge that was issued before this request came concerns a response whose fill began before that purge.
+fn is_purged(context: &Context, key: &CacheKey, response: &StoredResponse) -> bool {
+    let purges = context.lasting().store.purges();
+    response.metadata().stamp < context.purges && purges.standing(key, response, 0) != Standing::Current
 }
 
 /// A fresh response stored since the look-up: not one that the look-up saw.
@@ -156,6 +174,11 @@ pub(crate) fn refresh(context: &Context, wanted: &Wanted) {
     }
 }
 
+/// What lets a response of a LiteSpeed site purge its host.
+pub(crate) fn drives(context: &Context, litespeed: bool, authority: &str) -> Option<Drives> {
+    litespeed.then(|| Drives { runtime: Arc::clone(&context.runtime), authority: authority.to_owned() })
+}
+
 fn job(
     context: &Context,
     wanted: &Wanted,
@@ -185,6 +208,7 @@ fn job(
             completion: wanted.completion.clone(),
             unkept: None,
         }),
+        drives: drives(context, wanted.litespeed, wanted.key.authority()),
         invalidates: None,
         background: interim.is_none(),
         interim,

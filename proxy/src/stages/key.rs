@@ -57,7 +57,8 @@ pub(crate) fn of_uri(site: &Site, uri: &TargetUri) -> Option<CacheKey> {
     Some(CacheKey::new(scheme, &target.authority, &target.path, query.as_deref().map(str::as_bytes)))
 }
 
-fn shape(query: &str, rules: &Rules) -> Option<String> {
+/// A query as the keys under these rules have it.
+pub(crate) fn shape(query: &str, rules: &Rules) -> Option<String> {
     let shaped = shape_query(query.as_bytes(), &rules.ignore_params, rules.sort_query)?;
     String::from_utf8(shaped.into_owned()).ok()
 }

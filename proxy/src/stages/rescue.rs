@@ -1,6 +1,10 @@
 //! Rescue: the one place where a failure becomes a response. Clients get a status and a sentence, never a reason.
 
 use bytes::Bytes;
+use forebay_cache::key::CacheKey;
+use forebay_cache::purge::Standing;
+use forebay_cache::semantics::{RequestDirectives, stale_if_disconnected, stale_if_error};
+use forebay_cache::store::Variant;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -8,6 +12,7 @@ use crate::account::entry::CacheOutcome;
 use crate::context::Context;
 use crate::fetch::FetchError;
 use crate::http::{Answer, Refusal};
+use crate::site::Route;
 
 /// Why a request has no response of an upstream's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +63,25 @@ pub(crate) fn rescue(context: &mut Context, failure: Failure) -> Answer {
         answer.fields.insert(WWW_AUTHENTICATE, challenge);
     }
     answer
+}
+
+/// Whether a stored response, stale or not, answers in place of an error.
+pub(crate) fn stands_in(
+    context: &Context,
+    route: &Route,
+    key: &CacheKey,
+    variant: &Variant,
+    directives: &RequestDirectives,
+    error: FetchError,
+) -> bool {
+    // Purged while the upstream was waited for.
+    if context.lasting().store.standing(key, variant) == Standing::Gone {
+        return false;
+    }
+    if error.is_disconnection() {
+        return stale_if_disconnected(&variant.response, directives, &route.rules.policy, context.now);
+    }
+    error.is_of_upstream() && stale_if_error(&variant.response, directives, context.now)
 }
 
 /// A response made here: a short page, not to be stored by anyone.

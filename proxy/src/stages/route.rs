@@ -51,6 +51,17 @@ impl Routes {
     }
 }
 
+impl Routes {
+    /// Whether a site names this host, rather than serving any.
+    pub(crate) fn is_named(&self, host: &str) -> bool {
+        match (self.site(host), &self.any) {
+            (Some(site), Some(any)) => !Arc::ptr_eq(site, any) || self.exact.contains_key(host),
+            (found, None) => found.is_some(),
+            (None, _) => false,
+        }
+    }
+}
+
 /// The site and route of a target.
 ///
 /// # Errors

@@ -6,7 +6,7 @@
 use super::index::Slot;
 
 /// Version of everything in the directory: another one is not read.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Records begin at multiples of this, and a header is this long.
 pub(super) const UNIT: usize = 64;

@@ -43,6 +43,7 @@ pub(super) struct Wire<'a> {
     nominated: Vec<(&'a str, Option<&'a [u8]>)>,
     #[serde(borrow)]
     surrogate_keys: Vec<&'a str>,
+    pub(super) stamp: u64,
     #[serde(borrow)]
     fields: Vec<(&'a str, &'a [u8])>,
 }
@@ -82,6 +83,7 @@ impl<'a> Wire<'a> {
                 | flag(metadata.variance.is_star(), STAR),
             nominated: metadata.variance.nominated().map(|(name, value)| (name.as_str(), value)).collect(),
             surrogate_keys: metadata.surrogate_keys.iter().map(|key| &**key).collect(),
+            stamp: metadata.stamp,
             fields: response.fields().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect(),
         }
     }
@@ -111,6 +113,7 @@ impl<'a> Wire<'a> {
             no_transform: self.flags & NO_TRANSFORM != 0,
             variance: Variance::from_parts(self.flags & STAR != 0, nominated),
             surrogate_keys: self.surrogate_keys.into_iter().map(Box::from).collect(),
+            stamp: self.stamp,
         };
         Some(StoredResponse::from_parts(metadata, fields, content))
     }

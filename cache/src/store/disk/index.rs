@@ -164,6 +164,12 @@ impl Index {
         self.with(hash, |shard| shard.table.iter_hash(hash).find(at).copied()).flatten()
     }
 
+    /// The slots of `hash`; not noted as a use.
+    pub(super) fn slots_of(&self, hash: u64) -> Vec<Slot> {
+        let all = |shard: &mut Shard| shard.table.iter_hash(hash).filter(|slot| slot.hash == hash).copied().collect();
+        self.with(hash, all).unwrap_or_default()
+    }
+
     /// A put is on its way.
     pub(super) fn announce(&self, put: &Arc<Put>) {
         self.with(put.hash, |shard| shard.pending.entry(put.hash).or_default().push(Arc::clone(put)));

@@ -3,6 +3,7 @@
 //! - `format`, `head`, `segment`: what bytes mean. `identity`: whose they are.
 //! - `index`: where each record is. `queue`, `writer`: how records come to be. `reclaim`: how they go.
 //! - `reader`: how they are read. `large`: content in files of its own. `space`: the ceiling that is never passed.
+//! - `journal`: purges, written down before they are acknowledged. `look`: every entry, one by one, for the sweep.
 //! - `recover`, `lock`: how a start finds what the last process left. `check`: whether all of it is sound.
 //!
 //! Everything is appended by one thread, in one order; a removal is a record like any other. Whatever happens to the
@@ -17,8 +18,10 @@ mod head;
 mod identity;
 mod index;
 mod io;
+mod journal;
 mod large;
 mod lock;
+mod look;
 mod queue;
 mod reader;
 mod reclaim;
@@ -45,10 +48,12 @@ use tokio::sync::oneshot;
 
 pub use check::{CheckReport, Listed};
 pub use large::{LargeContent, LargeReader, LargeWriter};
+pub use look::Fate;
 pub use reader::{BlockingRead, Lookup};
 pub use stats::DiskStats;
 
 use crate::key::CacheKey;
+use crate::purge::{Purge, Purges};
 use crate::semantics::Variance;
 use crate::semantics::coding::Coding;
 use crate::stored::StoredResponse;
@@ -103,6 +108,7 @@ struct Shared {
     segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
     large: LargeFiles,
     queue: Queue,
+    purges: Arc<Purges>,
     counters: Counters,
     next_file: AtomicU64,
     /// Whether the file system can read without waiting (`RWF_NOWAIT`).
@@ -223,6 +229,7 @@ impl DiskStore {
             segments: RwLock::default(),
             large: LargeFiles::default(),
             queue: Queue::default(),
+            purges: Arc::default(),
             counters: Counters::default(),
             next_file: AtomicU64::new(1),
             reads_inline: AtomicBool::new(true),
@@ -241,6 +248,20 @@ impl DiskStore {
         let thread = std::thread::Builder::new().name("disk-writer".to_owned());
         let writer = thread.spawn(move || writer.run())?;
         Ok(Self { shared, writer: Some(writer) })
+    }
+
+    /// Purges that were issued, those of earlier processes included.
+    #[must_use]
+    pub fn purges(&self) -> &Arc<Purges> {
+        &self.shared.purges
+    }
+
+    /// Writes a purge down, which has been issued under this number. `false` when that is not possible at the moment: it is
+    /// then written as soon as it is, and an end of the process before that undoes the purge.
+    pub async fn write_down(&self, number: u64, purge: &Purge) -> bool {
+        let (done, written) = oneshot::channel();
+        let entry = journal::Entry { number, purge: purge.clone(), done };
+        self.shared.queue.tell_purge(entry) && written.await.unwrap_or(false)
     }
 
     /// Largest content that is stored, bytes.

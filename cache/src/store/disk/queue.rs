@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::format::Label;
+use super::journal;
 use super::large::LargeFile;
 use crate::key::CacheKey;
 use crate::semantics::coding::Coding;
@@ -79,6 +80,8 @@ pub(super) enum Command {
 #[derive(Debug, Default)]
 struct Inner {
     commands: VecDeque<Command>,
+    /// They wait for no response to be written first: the stamp of each says which purges it is older than.
+    purges: Vec<journal::Entry>,
     bytes: u64,
     closed: bool,
 }
@@ -87,6 +90,8 @@ struct Inner {
 #[derive(Debug)]
 pub(super) enum Next {
     Command(Command),
+    /// Purges to be written down, all that there are.
+    Purges(Vec<journal::Entry>),
     /// Nothing for a while.
     Idle,
     /// Nothing, and nothing more will come.
@@ -127,11 +132,26 @@ impl Queue {
         true
     }
 
+    /// Queues a purge to be written down; whether there still is a writer.
+    pub(super) fn tell_purge(&self, entry: journal::Entry) -> bool {
+        let mut inner = self.inner.lock();
+        if inner.closed {
+            return false;
+        }
+        inner.purges.push(entry);
+        drop(inner);
+        self.ready.notify_one();
+        true
+    }
+
     /// The next command, waiting for it at most `patience`.
     pub(super) fn next(&self, patience: Duration) -> Next {
         let mut inner = self.inner.lock();
-        if inner.commands.is_empty() && !inner.closed {
+        if inner.commands.is_empty() && inner.purges.is_empty() && !inner.closed {
             self.ready.wait_for(&mut inner, patience);
+        }
+        if !inner.purges.is_empty() {
+            return Next::Purges(std::mem::take(&mut inner.purges));
         }
         match inner.commands.pop_front() {
             Some(command) => {

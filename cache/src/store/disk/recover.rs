@@ -17,6 +17,7 @@ use super::Shared;
 use super::format::{Header, Kind, UNIT};
 use super::identity::Identity;
 use super::index::Slot;
+use super::journal;
 use super::large::{self, LargeFile};
 use super::segment::{self, Entry, Segment, Toc};
 use super::stats::Counters;
@@ -50,7 +51,18 @@ pub(super) fn prepare(directory: &Path) -> io::Result<()> {
 pub(super) fn recover(shared: &Shared) -> io::Result<Recovered> {
     let started = Instant::now();
     identify(shared)?;
-    let found = files(shared)?;
+    let mut found = files(shared)?;
+    match journal::read(&shared.directory, shared.nonce()) {
+        Some(purges) => shared.purges.adopt(&purges),
+        None => {
+            if !found.segments.is_empty() {
+                shared.counters.corrupt.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!("disk tier: the journal of purges is missing or damaged; the directory begins empty");
+            }
+            empty(shared, &found)?;
+            found = files(shared)?;
+        }
+    }
     let mut recovery =
         Recovery { shared, pointers: HashMap::new(), next: Recovered { next_segment: 1, next_sequence: 1 } };
     for (index, id) in found.segments.iter().enumerate() {
@@ -82,13 +94,20 @@ fn identify(shared: &Shared) -> io::Result<()> {
         shared.counters.corrupt.fetch_add(1, Ordering::Relaxed);
         tracing::warn!("disk tier: the directory is of another version or damaged; it begins empty");
     }
-    for id in found.segments {
-        shared.io.unlink(&segment::path(&shared.directory, id))?;
+    empty(shared, &found)?;
+    shared.remove_journal()?;
+    identity.write(&shared.io, &shared.directory)
+}
+
+/// Removes everything that is stored.
+fn empty(shared: &Shared, found: &Files) -> io::Result<()> {
+    for id in &found.segments {
+        shared.io.unlink(&segment::path(&shared.directory, *id))?;
     }
     for id in found.large.keys() {
         shared.io.unlink(&large::path(&shared.directory, *id))?;
     }
-    identity.write(&shared.io, &shared.directory)
+    Ok(())
 }
 
 /// What is in the directories. Other names are left alone.

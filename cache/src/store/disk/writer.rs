@@ -11,6 +11,7 @@ use super::Shared;
 use super::format::{Header, Kind, LARGE, Label, UNIT, head_crc};
 use super::head::{Head, Wire};
 use super::index::Slot;
+use super::journal::Journal;
 use super::large::{self, LargeFile, LargeWriter};
 use super::lock::Lock;
 use super::queue::{Command, Content, Next, Put};
@@ -21,7 +22,7 @@ use crate::key::CacheKey;
 
 /// How often the directory is looked after when nothing happens, and how long after a failure it is tried again.
 const TICK: Duration = Duration::from_millis(250);
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// Tombstones that could not be written and are owed. Beyond this the log is given up instead.
 const MOST_OWED: usize = 100_000;
@@ -71,7 +72,9 @@ impl<'a> Draft<'a> {
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
-    lock: Option<Lock>,
+    pub(super) lock: Option<Lock>,
+    pub(super) journal: Option<Journal>,
+    pub(super) journal_retry: Instant,
     pub(super) active: Option<Active>,
     next_segment: u32,
     next_sequence: u64,
@@ -90,6 +93,8 @@ impl Writer {
         Self {
             shared,
             lock: None,
+            journal: None,
+            journal_retry: Instant::now(),
             active: None,
             next_segment: 1,
             next_sequence: 1,
@@ -124,6 +129,7 @@ impl Writer {
             removed.extend(self.shared.index.remove_all(owed.hash).1);
         }
         self.unlink(&removed, None);
+        self.begin_journal()?;
         self.restore_headroom();
         self.shared.writable.store(true, Ordering::Release);
         Ok(())
@@ -134,6 +140,7 @@ impl Writer {
         loop {
             match self.shared.queue.next(TICK) {
                 Next::Command(command) => self.obey(command),
+                Next::Purges(entries) => self.journal(entries),
                 Next::Idle => {}
                 Next::Closed => break,
             }
@@ -175,6 +182,7 @@ impl Writer {
                 self.seal();
                 self.shared.writable.store(false, Ordering::Release);
                 self.shared.released.store(true, Ordering::Release);
+                self.journal = None;
                 self.lock = None;
                 let _ = done.send(());
             }
@@ -206,6 +214,7 @@ impl Writer {
             }
         }
         let _ = self.pay();
+        self.mend_journal();
         self.sync();
     }
 
@@ -230,6 +239,7 @@ impl Writer {
         Counters::count(&self.shared.counters.write_errors);
         self.shared.writable.store(false, Ordering::Release);
         self.active = None;
+        self.journal = None;
         self.lock = None;
         self.owed.clear();
         self.retry_at = None;
@@ -410,6 +420,7 @@ impl Writer {
             if shared.io.unlink(&identity).and_then(|()| shared.io.sync_names(&shared.directory)).is_ok() {
                 self.owed.clear();
                 self.active = None;
+                self.journal = None;
                 self.lock = None;
                 self.shared.forget_everything();
             }

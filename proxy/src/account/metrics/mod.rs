@@ -8,6 +8,7 @@ mod device;
 mod gate;
 mod icp;
 mod process;
+mod purges;
 mod site;
 mod upstream;
 
@@ -27,6 +28,7 @@ use self::gate::GateFamilies;
 pub(crate) use self::gate::{GateGauges, GateMetrics};
 pub(crate) use self::icp::{IcpMetrics, IcpPeerMetrics, Ignored};
 use self::process::Process;
+use self::purges::PurgeMetrics;
 use self::site::RequestMetrics;
 pub(crate) use self::site::SiteMetrics;
 pub(crate) use self::upstream::UpstreamMetrics;
@@ -56,6 +58,8 @@ pub(crate) struct Metrics {
     pub(crate) device: DeviceMetrics,
     /// Siblings and parents.
     pub(crate) icp: Arc<IcpMetrics>,
+    /// Purges.
+    pub(crate) purges: PurgeMetrics,
     /// Fills that run now.
     pub(crate) fills_in_flight: IntGauge,
     /// Requests that joined a fill another request had started.
@@ -158,6 +162,7 @@ impl Metrics {
             disk: tiers.tier("disk")?,
             device: DeviceMetrics::new(&make)?,
             icp: Arc::new(IcpMetrics::new(&make)?),
+            purges: PurgeMetrics::new(&make)?,
             fills_in_flight: make.gauge("forebay_fills_in_flight", "Fills that run now.")?,
             coalesced: make.counter(
                 "forebay_coalesced_requests_total",

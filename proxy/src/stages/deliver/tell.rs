@@ -10,6 +10,9 @@ use crate::http::date;
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
+/// What LSCache's plugin and its users look at.
+const X_LITESPEED_CACHE: HeaderName = HeaderName::from_static("x-litespeed-cache");
+
 /// This cache's name in `Cache-Status` and `Via`.
 pub(crate) const NAME: &str = "Forebay";
 
@@ -20,6 +23,10 @@ pub(crate) fn tell_of_itself(context: &Context, fields: &mut HeaderMap) {
     }
     via(fields);
     fields.insert(X_CACHE, HeaderValue::from_static(context.outcome.word()));
+    if context.litespeed {
+        let hit = matches!(context.outcome, CacheOutcome::Hit | CacheOutcome::Stale(_) | CacheOutcome::Collapsed);
+        fields.insert(X_LITESPEED_CACHE, HeaderValue::from_static(if hit { "hit" } else { "miss" }));
+    }
 }
 
 /// Adds what changes from one second to the next: `Age` and `Cache-Status`.

@@ -12,7 +12,9 @@ fn snapshot(from: &Path) -> tempfile::TempDir {
             let _ = std::fs::copy(entry.path(), copy.path().join(directory).join(entry.file_name()));
         }
     }
-    std::fs::copy(from.join("identity"), copy.path().join("identity")).unwrap();
+    for file in ["identity", "purges"] {
+        std::fs::copy(from.join(file), copy.path().join(file)).unwrap();
+    }
     copy
 }
 

@@ -38,12 +38,14 @@ fn copy(from: &Path) -> tempfile::TempDir {
             std::fs::copy(entry.path(), to.path().join(name).join(entry.file_name())).unwrap();
         }
     }
-    std::fs::copy(from.join("identity"), to.path().join("identity")).unwrap();
+    for file in ["identity", "purges"] {
+        std::fs::copy(from.join(file), to.path().join(file)).unwrap();
+    }
     to
 }
 
 fn files(path: &Path) -> Vec<std::path::PathBuf> {
-    let mut files = vec![path.join("identity")];
+    let mut files = vec![path.join("identity"), path.join("purges")];
     for name in ["segments", "large"] {
         files.extend(std::fs::read_dir(path.join(name)).unwrap().map(|entry| entry.unwrap().path()));
     }
@@ -138,7 +140,7 @@ fn a_directory_of_another_version_begins_empty_and_works() {
     let directory = prepared();
     let identity = directory.path().join("identity");
     let mut bytes = std::fs::read(&identity).unwrap();
-    bytes[28] = 2;
+    bytes[28] = 1;
     let crc = crc32fast::hash(&bytes[..60]).to_le_bytes();
     bytes[60..].copy_from_slice(&crc);
     std::fs::write(&identity, bytes).unwrap();

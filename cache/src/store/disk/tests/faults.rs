@@ -6,7 +6,7 @@ use super::super::fault::Faults;
 use super::super::io::Op;
 use super::*;
 
-fn faulty(path: &Path) -> (DiskStore, Arc<Faults>) {
+pub(super) fn faulty(path: &Path) -> (DiskStore, Arc<Faults>) {
     let faults = Arc::new(Faults::default());
     let io = Io { faults: Some(Arc::clone(&faults)), ..Io::default() };
     (DiskStore::open_with(config(path), io, 4 * MIB).unwrap(), faults)

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod faults;
+mod journal;
 mod large;
 mod replay;
 mod room;

@@ -1,0 +1,25 @@
+//! Conceal: fields an upstream writes for its cache are not for visitors.
+
+use forebay_cache::semantics::surrogate_key::strip_surrogate_keys;
+use http::{HeaderMap, HeaderName};
+
+use crate::context::Context;
+
+/// What drives a cache, beside tags.
+static FIELDS: [HeaderName; 4] = [
+    HeaderName::from_static("x-litespeed-cache-control"),
+    HeaderName::from_static("x-litespeed-purge"),
+    HeaderName::from_static("x-litespeed-purge2"),
+    HeaderName::from_static("x-litespeed-vary"),
+];
+
+/// Takes them out of an answer, unless its site shows them.
+pub(crate) fn conceal(context: &Context, fields: &mut HeaderMap) {
+    if context.shows_tags {
+        return;
+    }
+    strip_surrogate_keys(fields);
+    for name in &FIELDS {
+        fields.remove(name);
+    }
+}
