@@ -14,6 +14,32 @@ pub const H2_CONNECTIONS: usize = 16;
 /// Requests in flight on a connection.
 pub const H2_STREAMS: usize = 10;
 
+/// How many URLs are asked for. They differ in their query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urls {
+    /// One.
+    One,
+    /// So many, in turn.
+    Of(u32),
+    /// Another one each time.
+    Always,
+}
+
+impl Urls {
+    /// What makes wrk do it.
+    fn script(self) -> Option<String> {
+        let query = match self {
+            Self::One => return None,
+            Self::Of(count) => format!("\"?\" .. n % {count}"),
+            Self::Always => "\"?\" .. start .. \"-\" .. n".to_owned(),
+        };
+        let start = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis();
+        Some(format!(
+            "local n, start = 0, {start}\nfunction request()\n  n = n + 1\n  return wrk.format(nil, wrk.path .. {query})\nend\n"
+        ))
+    }
+}
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
@@ -23,6 +49,8 @@ pub struct Load {
     pub h2: bool,
     /// Path.
     pub path: &'static str,
+    /// With how many queries.
+    pub urls: Urls,
     /// Field lines beside the usual ones.
     pub fields: &'static [&'static str],
 }
@@ -48,6 +76,11 @@ pub fn run(load: &Load, address: SocketAddr, seconds: u32) -> Result<Outcome> {
     let mut command = if load.h2 { h2load(seconds) } else { wrk(seconds) };
     for field in load.fields {
         command.args(["-H", field]);
+    }
+    let script = tempfile::NamedTempFile::new()?;
+    if let Some(text) = load.urls.script() {
+        std::fs::write(script.path(), text)?;
+        command.arg("-s").arg(script.path());
     }
     let output = command.arg(&url).output()?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -28,7 +28,9 @@ pub struct Origin {
 /// Every answer, made once.
 struct Answers {
     kib: Vec<u8>,
+    kib16: Vec<u8>,
     kib64: Vec<u8>,
+    mib: Vec<u8>,
     page: Vec<u8>,
     page_gzip: Vec<u8>,
     pass: Vec<u8>,
@@ -99,6 +101,8 @@ impl Answers {
         gzip.write_all(page().as_bytes())?;
         Ok(Self {
             kib: answer("200 OK", &image, &content(KIB)),
+            kib16: answer("200 OK", &image, &content(16 * KIB)),
+            mib: answer("200 OK", &image, &content(KIB * KIB)),
             kib64: answer("200 OK", &image, &content(64 * KIB)),
             page: answer("200 OK", &html, page().as_bytes()),
             page_gzip: answer("200 OK", &format!("{html}Content-Encoding: gzip\r\n"), &gzip.finish()?),
@@ -110,10 +114,13 @@ impl Answers {
     /// The answer to a request head in lower case.
     fn to(&self, head: &str) -> &[u8] {
         let target = head.split(' ').nth(1).unwrap_or_default();
+        let path = target.split('?').next().unwrap_or_default();
         let takes_gzip = || head.lines().any(|line| line.starts_with("accept-encoding:") && line.contains("gzip"));
-        match target {
+        match path {
             "/1k.png" => &self.kib,
+            "/16k.png" => &self.kib16,
             "/64k.png" => &self.kib64,
+            "/1m.png" => &self.mib,
             PAGE if takes_gzip() => &self.page_gzip,
             PAGE => &self.page,
             _ if target.starts_with("/pass/") => &self.pass,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::load::{self, Load};
+use crate::load::{self, Load, Urls};
 use crate::peer::{Peer, Server};
 use crate::result::Sample;
 use crate::setting::{KIB, Setting};
@@ -22,6 +22,15 @@ pub enum Asks {
     Always,
 }
 
+/// Where stored responses are. Servers of either kind are processes of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kept {
+    /// As a site has it: in memory, or in files that are read into a buffer of the server's.
+    Memory,
+    /// In files that the page cache holds, with next to no memory of the server's, and `sendfile` where it has that.
+    Disk,
+}
+
 /// One kind of request, made again and again.
 #[derive(Debug)]
 pub struct Work {
@@ -33,6 +42,8 @@ pub struct Work {
     pub least_bytes: usize,
     /// Whether the origin server is asked.
     pub asks: Asks,
+    /// What the servers keep it in.
+    pub kept: Kept,
     /// Who can do it.
     pub peers: &'static [Peer],
     /// Of these, whom `make bench` measures.
@@ -45,18 +56,19 @@ pub struct Work {
 
 use Peer::{Floor, Forebay, Haproxy, Nginx, Squid, TrafficServer, Varnish};
 
-const PLAIN: Load = Load { tls: false, h2: false, path: "/1k.png", fields: &[] };
+const PLAIN: Load = Load { tls: false, h2: false, path: "/1k.png", urls: Urls::One, fields: &[] };
 const CACHES: &[Peer] = &[Forebay, Nginx, Varnish, Haproxy, Squid, TrafficServer];
 const TLS: &[Peer] = &[Forebay, Nginx, Haproxy, TrafficServer];
 const OURS_AND_NGINX: &[Peer] = &[Forebay, Nginx];
 
 /// All works, in the order of the table.
-pub const WORKS: [Work; 10] = [
+pub const WORKS: [Work; 13] = [
     Work {
         name: "1 KiB memory hit, h1",
         load: PLAIN,
         least_bytes: KIB,
         asks: Asks::Never,
+        kept: Kept::Memory,
         peers: &[Forebay, Floor, Nginx, Varnish, Haproxy, Squid, TrafficServer],
         usual: &[Forebay, Floor, Nginx, Varnish, Haproxy],
         goals: &[(Floor, 1.15), (Nginx, 0.60), (Varnish, 0.45), (Haproxy, 0.80)],
@@ -67,6 +79,7 @@ pub const WORKS: [Work; 10] = [
         load: Load { path: "/64k.png", ..PLAIN },
         least_bytes: 64 * KIB,
         asks: Asks::Never,
+        kept: Kept::Memory,
         peers: &[Forebay, Floor, Nginx, Varnish, Haproxy, Squid, TrafficServer],
         usual: &[Forebay, Floor, Nginx],
         goals: &[(Nginx, 0.85), (Varnish, 0.85), (Haproxy, 0.85), (TrafficServer, 0.85)],
@@ -77,6 +90,7 @@ pub const WORKS: [Work; 10] = [
         load: Load { tls: true, ..PLAIN },
         least_bytes: KIB,
         asks: Asks::Never,
+        kept: Kept::Memory,
         peers: TLS,
         usual: OURS_AND_NGINX,
         goals: &[(Nginx, 0.80), (Haproxy, 0.80)],
@@ -87,6 +101,7 @@ pub const WORKS: [Work; 10] = [
         load: Load { tls: true, h2: true, ..PLAIN },
         least_bytes: KIB,
         asks: Asks::Never,
+        kept: Kept::Memory,
         peers: TLS,
         usual: OURS_AND_NGINX,
         goals: &[(Nginx, 0.80)],
@@ -97,6 +112,7 @@ pub const WORKS: [Work; 10] = [
         load: Load { fields: &["If-None-Match: \"5f3c-61a9c7\""], ..PLAIN },
         least_bytes: 0,
         asks: Asks::Never,
+        kept: Kept::Memory,
         peers: CACHES,
         usual: OURS_AND_NGINX,
         goals: &[],
@@ -107,6 +123,7 @@ pub const WORKS: [Work; 10] = [
         load: Load { path: "/page.html", fields: &["Accept-Encoding: gzip"], ..PLAIN },
         least_bytes: KIB / 2,
         asks: Asks::Never,
+        kept: Kept::Memory,
         peers: CACHES,
         usual: OURS_AND_NGINX,
         goals: &[],
@@ -117,6 +134,7 @@ pub const WORKS: [Work; 10] = [
         load: Load { path: "/4k.bin", fields: &["Host: files.test"], ..PLAIN },
         least_bytes: 4 * KIB,
         asks: Asks::Never,
+        kept: Kept::Memory,
         peers: OURS_AND_NGINX,
         usual: OURS_AND_NGINX,
         goals: &[(Nginx, 1.0)],
@@ -127,6 +145,7 @@ pub const WORKS: [Work; 10] = [
         load: Load { path: "/1m.bin", fields: &["Host: files.test"], ..PLAIN },
         least_bytes: KIB * KIB,
         asks: Asks::Never,
+        kept: Kept::Memory,
         peers: OURS_AND_NGINX,
         usual: OURS_AND_NGINX,
         goals: &[(Nginx, 1.0)],
@@ -137,6 +156,7 @@ pub const WORKS: [Work; 10] = [
         load: Load { path: "/pass/1k.png", ..PLAIN },
         least_bytes: KIB,
         asks: Asks::Always,
+        kept: Kept::Memory,
         peers: CACHES,
         usual: OURS_AND_NGINX,
         goals: &[(Nginx, 0.90)],
@@ -147,9 +167,43 @@ pub const WORKS: [Work; 10] = [
         load: Load { tls: true, fields: &["Connection: close"], ..PLAIN },
         least_bytes: KIB,
         asks: Asks::Never,
+        kept: Kept::Memory,
         peers: TLS,
         usual: OURS_AND_NGINX,
         goals: &[(Nginx, 0.80), (Haproxy, 0.80)],
+        goal_over_hit: None,
+    },
+    Work {
+        name: "16 KiB disk hit from the page cache, h1",
+        load: Load { path: "/16k.png", urls: Urls::Of(1024), ..PLAIN },
+        least_bytes: 16 * KIB,
+        asks: Asks::Never,
+        kept: Kept::Disk,
+        peers: OURS_AND_NGINX,
+        usual: OURS_AND_NGINX,
+        goals: &[(Nginx, 1.0)],
+        goal_over_hit: None,
+    },
+    Work {
+        name: "64 KiB disk hit from the page cache, h1",
+        load: Load { path: "/64k.png", urls: Urls::Of(512), ..PLAIN },
+        least_bytes: 64 * KIB,
+        asks: Asks::Never,
+        kept: Kept::Disk,
+        peers: OURS_AND_NGINX,
+        usual: OURS_AND_NGINX,
+        goals: &[(Nginx, 1.0)],
+        goal_over_hit: None,
+    },
+    Work {
+        name: "fill of 1 MiB to disk",
+        load: Load { path: "/1m.png", urls: Urls::Always, ..PLAIN },
+        least_bytes: KIB * KIB,
+        asks: Asks::Always,
+        kept: Kept::Disk,
+        peers: OURS_AND_NGINX,
+        usual: OURS_AND_NGINX,
+        goals: &[(Nginx, 1.0)],
         goal_over_hit: None,
     },
 ];

@@ -7,7 +7,7 @@ use std::path::Path;
 use forebay_benches::peer::{Peer, Server};
 use forebay_benches::result::{Measured, Report};
 use forebay_benches::setting::Setting;
-use forebay_benches::work::{WORKS, Work};
+use forebay_benches::work::{Kept, WORKS, Work};
 use forebay_benches::{CLIENT_CORE, Result, cpu, idle, machine, table};
 
 const USAGE: &str = "usage: peers [OPTIONS]
@@ -67,7 +67,15 @@ fn main() -> Result<()> {
     }
     let mut servers = BTreeMap::new();
     for peer in &available {
-        servers.insert(*peer, peer.start(&setting)?);
+        servers.insert(*peer, peer.start(&setting, Kept::Memory)?);
+    }
+    let mut on_disk = BTreeMap::new();
+    for work in selected(&options).filter(|work| work.kept == Kept::Disk) {
+        for peer in work.peers(options.all).iter().filter(|peer| available.contains(peer)) {
+            if !on_disk.contains_key(peer) {
+                on_disk.insert(*peer, peer.start(&setting, Kept::Disk)?);
+            }
+        }
     }
     // First, while their memory is what they start with.
     if "idle".contains(options.only.as_str()) {
@@ -77,8 +85,9 @@ fn main() -> Result<()> {
             report.idle.insert(*peer, kib);
         }
     }
-    for work in WORKS.iter().filter(|work| work.name.contains(&options.only)) {
-        report.measured.push(measure(work, &servers, &setting, &options)?);
+    for work in selected(&options) {
+        let servers = if work.kept == Kept::Disk { &on_disk } else { &servers };
+        report.measured.push(measure(work, servers, &setting, &options)?);
     }
     let machine = machine::description(&available);
     let full = table::full(&report);
@@ -90,6 +99,10 @@ fn main() -> Result<()> {
         write(&machine, &full, &options)?;
     }
     Ok(())
+}
+
+fn selected(options: &Options) -> impl Iterator<Item = &'static Work> {
+    WORKS.iter().filter(|work| work.name.contains(&options.only))
 }
 
 /// Every server some selected work is measured on.

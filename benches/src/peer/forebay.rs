@@ -5,12 +5,19 @@ use std::process::Command;
 use super::{Start, own};
 use crate::Result;
 use crate::setting::FILES_HOST;
+use crate::work::Kept;
 
 pub(super) fn command(start: &Start<'_>) -> Result<Command> {
-    let Start { setting, directory, http, https } = start;
+    let Start { setting, directory, http, https, kept } = start;
     let (origin, root) = (setting.origin.address, setting.root.display());
     let (certificate, key) = (setting.certificate.display(), setting.key.display());
     let state = directory.display();
+    let tiers = match kept {
+        Kept::Memory => String::new(),
+        Kept::Disk => format!(
+            "[cache.memory]\nsize = \"1MiB\"\nmax_object = \"256KiB\"\n[cache.disk]\npath = \"{state}/cache\"\nsize = \"1GiB\"\n"
+        ),
+    };
     let config = start.write(
         "forebay.toml",
         &format!(
@@ -30,7 +37,7 @@ off = true
 [limits]
 connections = 15000
 keepalive_timeout = "600s"
-[[upstream]]
+{tiers}[[upstream]]
 name = "ap"
 servers = [{{ address = "{origin}" }}]
 [[site]]

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::setting::{Setting, free_address};
+use crate::work::Kept;
 use crate::{Result, SERVER_CORE, cpu};
 
 /// How long a server may take to start or to end.
@@ -50,6 +51,7 @@ struct Start<'a> {
     directory: &'a Path,
     http: SocketAddr,
     https: SocketAddr,
+    kept: Kept,
 }
 
 impl Start<'_> {
@@ -110,11 +112,11 @@ impl Peer {
     /// # Errors
     ///
     /// It does not start; what it said is in the error.
-    pub fn start(self, setting: &Setting) -> Result<Server> {
+    pub fn start(self, setting: &Setting, kept: Kept) -> Result<Server> {
         let (http, https) = (free_address()?, free_address()?);
         let directory = setting.directory.join(format!("{}-{}", self.name().replace(' ', ""), http.port()));
         fs::create_dir(&directory)?;
-        let start = Start { setting, directory: &directory, http, https };
+        let start = Start { setting, directory: &directory, http, https, kept };
         let command = match self {
             Self::Forebay => forebay::command(&start),
             Self::Floor => floor::command(&start),

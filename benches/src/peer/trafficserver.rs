@@ -22,7 +22,7 @@ const EMPTY: [&str; 8] = [
 ];
 
 pub(super) fn command(start: &Start<'_>) -> Result<Command> {
-    let Start { setting, directory, http, https } = start;
+    let Start { setting, directory, http, https, .. } = start;
     let origin = setting.origin.address;
     let (certificate, key) = (setting.certificate.display(), setting.key.display());
     // It refuses to stay root; `#-1` is whoever starts it.
