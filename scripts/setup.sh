@@ -130,6 +130,7 @@ for purpose in "${purposes[@]}"; do
             need_package libapache2-mod-php
             need_package php-mysql
             need_package mariadb-server
+            need_package nginx
             need_package squid
             need_package redis-server
             need_package iproute2

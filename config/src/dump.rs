@@ -3,14 +3,15 @@
 mod protection;
 
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::model::{
-    CacheRules, Config, Icp, IcpPeer, Limits, Listen, LogTarget, RefreshPattern, Route, Site, SitePurge, Upstream,
-    UpstreamServer,
+    CacheRules, Check, Config, Health, Icp, IcpPeer, Limits, Listen, LogTarget, RefreshPattern, Route, Site, SitePurge,
+    Sticky, Upstream, UpstreamServer, UpstreamTls,
 };
 use crate::preset;
-use crate::read::{BALANCE, FORMATS, MODE, PARENT_BALANCE, PRESETS, PROXY_PROTOCOL, SET_COOKIE, SLASH};
+use crate::read::{BALANCE, FORMATS, MODE, PARENT_BALANCE, PRESETS, PROXY_PROTOCOL, SET_COOKIE, SLASH, show_status};
 use crate::values::coding::CODINGS;
 use crate::values::{choice, duration, host_pattern, size};
 
@@ -214,6 +215,22 @@ fn write_upstream(upstream: &Upstream, out: &mut Text) {
     out.word("max_fails", upstream.max_fails);
     out.duration("fail_timeout", upstream.fail_timeout);
     out.duration("slow_start", upstream.slow_start);
+    if let Some(health) = &upstream.health {
+        out.word("health", self::health(health));
+    }
+    match &upstream.sticky {
+        Some(Sticky::Inserted { name, key_file }) => {
+            let key_file = key_file.as_ref().map(|file| format!(", key_file = {}", quote(&file.to_string_lossy())));
+            out.word("sticky", format!("{{ cookie = {}{} }}", quote(name), key_file.unwrap_or_default()));
+        }
+        Some(Sticky::Application { name }) => {
+            out.word("sticky", format!("{{ application_cookie = {} }}", quote(name)));
+        }
+        None => {}
+    }
+    if let Some(tls) = &upstream.tls {
+        out.word("tls", upstream_tls(tls));
+    }
     out.duration("drain_timeout", upstream.drain_timeout);
     match upstream.max_requests {
         Some(most) => out.word("max_requests", most),
@@ -223,6 +240,38 @@ fn write_upstream(upstream: &Upstream, out: &mut Text) {
     out.duration("connect_timeout", upstream.connect_timeout);
     out.duration("read_timeout", upstream.read_timeout);
     out.duration("write_timeout", upstream.write_timeout);
+}
+
+fn health(health: &Health) -> String {
+    let mut words = match &health.check {
+        Check::Tcp => vec!["tcp = true".to_owned()],
+        Check::Http { method, path, host, status, body } => {
+            let mut words = vec![format!("path = {}, method = {}", quote(path), quote(method))];
+            words.extend(host.as_ref().map(|host| format!("host = {}", quote(host))));
+            words.push(format!("status = {}", quote(&show_status(status))));
+            words.extend(body.as_ref().map(|body| format!("body = {}", quote(body))));
+            words
+        }
+    };
+    let times = [("interval", health.interval), ("jitter", health.jitter), ("timeout", health.timeout)];
+    words.extend(times.map(|(word, time)| format!("{word} = {}", quote(&duration::show(time)))));
+    words.push(format!("rise = {}, fall = {}", health.rise, health.fall));
+    format!("{{ {} }}", words.join(", "))
+}
+
+fn upstream_tls(tls: &UpstreamTls) -> String {
+    let mut words = Vec::new();
+    let mut path = |word, path: &Path| words.push(format!("{word} = {}", quote(&path.to_string_lossy())));
+    if let Some(ca) = &tls.ca {
+        path("ca", ca);
+    }
+    if let Some(files) = &tls.client {
+        path("certificate", &files.certificate);
+        path("key", &files.key);
+    }
+    words.extend(tls.server_name.as_ref().map(|name| format!("server_name = {}", quote(name))));
+    words.push(format!("verify = {}", tls.verify));
+    format!("{{ {} }}", words.join(", "))
 }
 
 /// An entry of `servers`; what is rare stands there only where it is.

@@ -5,11 +5,15 @@
 
 mod protection;
 
-use std::net::{IpAddr, SocketAddr};
+mod upstream;
+
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+
+pub use self::upstream::*;
 
 pub use self::protection::{AccessRule, Auth, LimitKey, Over, Protection, Rate, RequestLimit, Suspect, Suspicion};
 
@@ -223,145 +227,6 @@ pub enum ParentBalance {
     RoundRobin,
     /// By the hash of the URI and each parent (rendezvous, CARP): one parent a URI.
     HashUri,
-}
-
-/// `[[upstream]]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream {
-    /// What sites call it by.
-    pub name: String,
-    /// Default round robin.
-    pub balance: Balance,
-    /// `hash_name`: the header or cookie that is hashed. Given with `hash-header` and `hash-cookie`, and with these alone.
-    pub hash_name: Option<String>,
-    /// `hash_balance_factor`: how much of its fair share a server may have in flight before hashing moves on to the next,
-    /// in percent. Default 150; 0 for any, else 101 to 10,000.
-    pub hash_balance_factor: u32,
-    /// Whether connections are kept for further requests. Default false: `Connection: close` on each.
-    pub keepalive: bool,
-    /// Never empty.
-    pub servers: Vec<UpstreamServer>,
-    /// Local address that connections come from. Default: the kernel's choice.
-    pub source: Option<IpAddr>,
-    /// `queue`: requests that may wait for a server with room. Default 256; 0: none waits.
-    pub queue: usize,
-    /// How long one may wait for that. Default 5 s.
-    pub queue_timeout: Duration,
-    /// `max_fails`: exchanges that fail one after the other before a server is asked last. Default 3; 0: never.
-    pub max_fails: u32,
-    /// `fail_timeout`: for how long, the first time; twice as long each time after. Default 10 s.
-    pub fail_timeout: Duration,
-    /// `slow_start`: how long a server takes to get back to its full share after it recovered. Default 0.
-    pub slow_start: Duration,
-    /// `drain_timeout`: how long a server that is drained still gets the requests of its sessions. Default 30 min.
-    pub drain_timeout: Duration,
-    /// `max_requests`: requests that all servers together work on at a time. Default none: no limit; range 1 to 1,000,000.
-    pub max_requests: Option<usize>,
-    /// `bots`: words of `User-Agent` whose requests wait behind those of people. Default: [`BOTS`].
-    pub bots: Vec<String>,
-    /// Default 5 s.
-    pub connect_timeout: Duration,
-    /// Longest pause while a response arrives, and to its first byte. Default 60 s.
-    pub read_timeout: Duration,
-    /// Longest pause while a request is sent. Default 60 s.
-    pub write_timeout: Duration,
-}
-
-impl Upstream {
-    /// A pool of this name with every default.
-    #[must_use]
-    pub fn new(name: &str, servers: Vec<UpstreamServer>) -> Self {
-        Self {
-            name: name.to_owned(),
-            balance: Balance::RoundRobin,
-            hash_name: None,
-            hash_balance_factor: 150,
-            keepalive: false,
-            servers,
-            source: None,
-            queue: 256,
-            queue_timeout: Duration::from_secs(5),
-            max_fails: 3,
-            fail_timeout: Duration::from_secs(10),
-            slow_start: Duration::ZERO,
-            drain_timeout: Duration::from_secs(1800),
-            max_requests: None,
-            bots: BOTS.iter().map(|bot| (*bot).to_owned()).collect(),
-            connect_timeout: Duration::from_secs(5),
-            read_timeout: Duration::from_secs(60),
-            write_timeout: Duration::from_secs(60),
-        }
-    }
-}
-
-impl UpstreamServer {
-    /// A server that resolved to these addresses, with every default but its weight.
-    #[must_use]
-    pub fn new(address: &str, resolved: Vec<SocketAddr>, weight: u32) -> Self {
-        Self { address: address.to_owned(), resolved, weight, max_connections: 0, backup: false }
-    }
-}
-
-/// What programs call themselves by.
-pub const BOTS: [&str; 20] = [
-    "bot",
-    "crawl",
-    "spider",
-    "slurp",
-    "scrapy",
-    "archiver",
-    "curl/",
-    "wget/",
-    "python-",
-    "go-http-client",
-    "java/",
-    "libwww-perl",
-    "headlesschrome",
-    "facebookexternalhit",
-    "mediapartners",
-    "feedfetcher",
-    "monitor",
-    "wordpress/",
-    "preload",
-    "+http",
-];
-
-/// What `balance` may say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    /// Smooth weighted round robin, as nginx does it.
-    RoundRobin,
-    /// The server with the fewest requests in flight for its weight.
-    LeastConnections,
-    /// The better of two servers drawn by lot.
-    RandomTwo,
-    /// The server that is expected to answer first.
-    LeastTime,
-    /// The first server that has room, in the order of the file.
-    First,
-    /// By path and query.
-    HashUri,
-    /// By the client's address.
-    HashClient,
-    /// By a header of the request.
-    HashHeader,
-    /// By a cookie of the request.
-    HashCookie,
-}
-
-/// One entry of `servers`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamServer {
-    /// `host:port` as written; `[v6]:port` for IPv6.
-    pub address: String,
-    /// What it resolved to when the file was checked. Never empty.
-    pub resolved: Vec<SocketAddr>,
-    /// Share of requests. Default 1; range 0 to 1000; 0 takes none. At least one server of a pool is above 0.
-    pub weight: u32,
-    /// `max_connections`: requests it may have in flight. Default 0: any number.
-    pub max_connections: u32,
-    /// `backup`: asked while no other can be. Default false.
-    pub backup: bool,
 }
 
 /// `[[site]]`

@@ -31,7 +31,7 @@ use crate::siblings::Siblings;
 use crate::site::Site;
 use crate::stages::offload::Root;
 use crate::stages::route::Routes;
-use crate::upstream::{Gates, Pool, Registry, Shield};
+use crate::upstream::{Around, Gates, Pool, Registry, Shield};
 
 /// Bytes that may wait in temporary files for slow clients, all together.
 const SPOOL_BUDGET: u64 = 8 * 1024 * 1024 * 1024;
@@ -132,7 +132,8 @@ fn disk(config: &Config) -> Result<Option<DiskStore>, AssembleError> {
 /// As the kernel says.
 fn siblings(config: &Config, upstreams: &Registry, metrics: &Metrics) -> Result<Option<Arc<Siblings>>, AssembleError> {
     let Some(icp) = &config.icp else { return Ok(None) };
-    let bound = Siblings::bind(icp, metrics, |peer| Pool::of_peer(peer, icp, upstreams, metrics));
+    let around = Around { registry: upstreams, metrics, state_dir: &config.server.state_dir };
+    let bound = Siblings::bind(icp, metrics, |peer| Pool::of_peer(peer, icp, &around));
     let failed = |error| AssembleError::Listen { address: icp.address, error };
     bound.map(|siblings| Some(Arc::new(siblings))).map_err(failed)
 }
@@ -153,9 +154,12 @@ pub(crate) fn runtime(config: Config, places: Places, lasting: Arc<Lasting>) -> 
     let other = |error: prometheus::Error| AssembleError::Other(error.to_string());
     let certificates = tls::Certificates::load(&config).map_err(AssembleError::Other)?;
     let mut pools = Vec::with_capacity(config.upstreams.len());
+    let state_dir = &config.server.state_dir;
+    let around = Around { registry: &lasting.upstreams, metrics: &lasting.metrics, state_dir };
     for upstream in &config.upstreams {
+        let named = |error| AssembleError::Other(format!("upstream {}: {error}", upstream.name));
         let shield = Shield::new(upstream, &lasting.gates, &lasting.metrics).map_err(other)?;
-        pools.push(Arc::new(Pool::new(upstream, &lasting.upstreams, &lasting.metrics).map_err(other)?.behind(shield)));
+        pools.push(Arc::new(Pool::new(upstream, &around).map_err(named)?.behind(shield)));
     }
     let mut sites = Vec::with_capacity(config.sites.len());
     for site in &config.sites {
@@ -255,7 +259,8 @@ pub(crate) fn become_user(user: &str, config: &Config) -> Result<(), AssembleErr
     if let LogTarget::File(log) = &config.log.target {
         kept.push(log.clone());
     }
-    for path in kept {
+    kept.push(config.server.state_dir.join("sticky.key"));
+    for path in kept.into_iter().filter(|path| path.exists()) {
         chown(&path, Some(account.uid), Some(account.gid)).map_err(failed)?;
     }
     if let Some(disk) = &config.disk {

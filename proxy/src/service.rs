@@ -49,7 +49,7 @@ use crate::stages::offload::{Offload, offload};
 use crate::stages::partial;
 use crate::stages::rescue::{Failure, rescue, stands_in, synthetic};
 use crate::stages::route::route;
-use crate::upstream::{Asker, Asking, Pool};
+use crate::stages::session;
 
 /// Serves one request.
 pub(crate) async fn serve(runtime: &Arc<Runtime>, connection: &Arc<Connection>, request: Request, mut sink: Sink<'_>) {
@@ -407,7 +407,7 @@ fn wanted(
 ) -> Option<Wanted> {
     let pool = Arc::clone(visit.route.pool.as_ref()?);
     Some(Wanted {
-        asker: asker(context, &pool, &path_query),
+        asker: session::asker(context, &pool, &path_query),
         key: key.clone(),
         // HEAD is answered from the response to GET.
         method: Method::GET,
@@ -420,11 +420,6 @@ fn wanted(
         candidates,
         completion: None,
     })
-}
-
-/// What the choice of a server depends on.
-fn asker(context: &Context, pool: &Pool, path_query: &str) -> Asker {
-    pool.asker(&Asking { fields: &context.request.fields, client: context.client, path_query })
 }
 
 /// The request's fields as they are forwarded.
@@ -470,7 +465,7 @@ async fn arrive(
     let source = match arrived {
         Arrived::Private(private) => {
             context.detail = private.reason;
-            return Ok(deliver::passed(context, &visit.site, private));
+            return Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private));
         }
         Arrived::Freshened(variant) | Arrived::Stored(variant) => Source::Stored(variant),
         Arrived::Flight(flight, fields) => {
@@ -501,7 +496,9 @@ async fn arrive(
     let job = pass_job(context, visit, Purpose::Fill, wanted.path_query.clone(), interim)?;
     context.stored = false;
     match collapse::wait(context, job, receiver, sink).await? {
-        Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
+        Arrived::Private(private) => {
+            Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private))
+        }
         Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
     }
 }
@@ -523,7 +520,9 @@ async fn pass(
     let Some((key, path_query)) = place else {
         let job = pass_job(context, &visit, Purpose::Pass, visit.target.raw.clone(), interim)?;
         return match collapse::wait(context, job, receiver, sink).await? {
-            Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
+            Arrived::Private(private) => {
+                Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private))
+            }
             Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
         };
     };
@@ -539,7 +538,9 @@ async fn pass(
     };
     let job = Job { store: Some(store), ..pass_job(context, &visit, Purpose::Pass, path_query, interim)? };
     match collapse::wait(context, job, receiver, sink).await? {
-        Arrived::Private(private) => Ok(deliver::passed(context, &visit.site, private)),
+        Arrived::Private(private) => {
+            Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private))
+        }
         Arrived::Flight(flight, own) => {
             context.stored = flight.unkept.is_none();
             let answer = deliver::represent(context, &visit.site, &key, &Source::Flight(flight)).await;
@@ -572,7 +573,7 @@ fn pass_job(
     };
     Ok(Job {
         lasting: Arc::clone(context.lasting()),
-        asker: asker(context, &pool, &path_query),
+        asker: session::asker(context, &pool, &path_query),
         pool,
         outbound: Outbound {
             method,

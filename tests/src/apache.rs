@@ -43,19 +43,7 @@ impl Apache {
         let address = closed_address();
         let config = directory.join("apache2.conf");
         std::fs::write(&config, configuration(&directory, docroot, address, number)).expect("write configuration");
-        let complaints = directory.join("stderr");
-        let stderr = std::fs::File::create(&complaints).expect("file for what Apache complains of at start");
-        // Apache ends its workers by a signal to its process group, so it gets one of its own; and is told when we are
-        // killed, as that group's end no longer comes with ours.
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "TERM", "apache2", "-DFOREGROUND", "-f"])
-            .arg(&config)
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .expect("apache2: run scripts/setup.sh test");
+        let child = spawn(&directory, &config);
         let server = Self { child, address, directory };
         let said = |file| std::fs::read_to_string(server.directory.join(file)).unwrap_or_default();
         let is_up = eventually(|| std::net::TcpStream::connect(address).is_ok());
@@ -67,6 +55,23 @@ impl Apache {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Kills it and its workers (SIGKILL): connections break off.
+    pub fn kill(&mut self) {
+        let group = rustix::process::Pid::from_raw(self.child.id().cast_signed()).expect("pid");
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again where it was.
+    ///
+    /// # Panics
+    /// When it does not listen.
+    pub fn start_again(&mut self) {
+        let _ = std::fs::remove_file(self.directory.join("apache2.pid"));
+        self.child = spawn(&self.directory, &self.directory.join("apache2.conf"));
+        assert!(eventually(|| std::net::TcpStream::connect(self.address).is_ok()), "Apache does not listen again");
     }
 
     /// Stops it.
@@ -92,6 +97,22 @@ impl Drop for Apache {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+fn spawn(directory: &Path, config: &Path) -> Child {
+    let complaints = directory.join("stderr");
+    let stderr = std::fs::File::create(&complaints).expect("file for what Apache complains of at start");
+    // Apache ends its workers by a signal to its process group, so it gets one of its own; and is told when we are
+    // killed, as that group's end no longer comes with ours.
+    Command::new("setpriv")
+        .args(["--pdeathsig", "TERM", "apache2", "-DFOREGROUND", "-f"])
+        .arg(config)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr)
+        .spawn()
+        .expect("apache2: run scripts/setup.sh test")
 }
 
 fn parse(line: &str) -> Option<ApLogLine> {

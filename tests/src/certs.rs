@@ -3,21 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
+    pem: String,
 }
 
 static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| {
     let key = KeyPair::generate().expect("key");
     let mut params = CertificateParams::new(Vec::new()).expect("params");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let certificate = params.self_signed(&key).expect("authority").der().clone();
-    Authority { issuer: Issuer::new(params, key), certificate }
+    let signed = params.self_signed(&key).expect("authority");
+    Authority { issuer: Issuer::new(params, key), certificate: signed.der().clone(), pem: signed.pem() }
 });
 
 /// PEM files of one site.
@@ -33,8 +34,10 @@ pub struct SiteCertificate {
 #[must_use]
 pub fn site(directory: &Path, names: &[&str]) -> SiteCertificate {
     let key = KeyPair::generate().expect("key");
-    let params =
+    let mut params =
         CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).expect("names");
+    // Not the authority's own name: OpenSSL would take it for self-signed.
+    params.distinguished_name.push(DnType::CommonName, names[0]);
     let leaf = params.signed_by(&key, &AUTHORITY.issuer).expect("leaf");
     let stem = names[0].replace('*', "any").replace(':', "_");
     let files = SiteCertificate {
@@ -44,6 +47,14 @@ pub fn site(directory: &Path, names: &[&str]) -> SiteCertificate {
     std::fs::write(&files.certificate, leaf.pem()).expect("write certificate");
     std::fs::write(&files.key, key.serialize_pem()).expect("write key");
     files
+}
+
+/// Writes the test's authority into `directory`.
+#[must_use]
+pub fn authority(directory: &Path) -> PathBuf {
+    let file = directory.join("authority.pem");
+    std::fs::write(&file, &AUTHORITY.pem).expect("write authority");
+    file
 }
 
 /// A client's TLS settings: trusts the test's authority only, offers `alpn`.

@@ -26,6 +26,7 @@ pub mod client_h2_raw;
 pub mod icp;
 pub mod mariadb;
 pub mod network;
+pub mod nginx;
 pub mod nodes;
 pub mod origin;
 pub mod origin_connection;

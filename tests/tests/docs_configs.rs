@@ -45,7 +45,7 @@ fn at_home(config: &str, directory: &Path) -> String {
         }
         let place = match (table.as_str(), line.split_once('=').map(|(word, _)| word.trim())) {
             (_, Some("root")) => Some(root.display().to_string()),
-            (_, Some("certificate")) => Some(certificate.clone()),
+            (_, Some("certificate" | "ca")) => Some(certificate.clone()),
             (_, Some("key")) => Some(key.clone()),
             ("log", Some("path")) => Some(log.clone()),
             _ => None,
@@ -158,7 +158,7 @@ fn metrics() -> (BTreeSet<String>, BTreeSet<String>) {
     // A sibling that is not there has its metrics all the same.
     let sibling = "[[icp.sibling]]\nicp = \"127.0.0.1:1\"\nhttp = \"127.0.0.1:1\"";
     let icp = format!("[icp]\naddress = \"127.0.0.1:0\"\ntimeout = \"10ms\"\n{sibling}");
-    let proxy = ProxyConfig::new().origin(&origin).extra(&icp).start();
+    let proxy = ProxyConfig::new().origin(&origin).extra(&icp).upstream("health = { tcp = true }").start();
     assert_eq!(proxy.get("/").status, 200);
     // A request is accounted for when its answer is out.
     assert_eventually!(proxy.metric("forebay_http_requests_total", &[]) > 0.0);

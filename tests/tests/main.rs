@@ -34,8 +34,12 @@ mod forward_streams;
 
 mod balance_choice;
 mod balance_failures;
+mod balance_farm;
+mod balance_health;
 mod balance_operator;
 mod balance_queue;
+mod balance_sticky;
+mod balance_tls;
 
 mod cache_attacks;
 mod cache_collapse;

@@ -6,6 +6,7 @@
 mod admin;
 mod cache_rules;
 mod disk;
+mod health;
 mod icp;
 mod limits;
 mod listen;
@@ -17,8 +18,10 @@ mod refresh_pattern;
 mod route;
 mod server;
 mod site;
+mod sticky;
 pub(crate) mod syntax;
 mod upstream;
+mod upstream_tls;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -27,6 +30,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub(crate) use cache_rules::SET_COOKIE;
+pub(crate) use health::show_status;
 pub(crate) use icp::PARENT_BALANCE;
 pub(crate) use listen::PROXY_PROTOCOL;
 pub(crate) use log::FORMATS;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
-use super::TIMEOUT;
+use super::{TIMEOUT, health, sticky, upstream_tls};
 use crate::model::{BOTS, Balance, Upstream, UpstreamServer};
 use crate::reading::{Located, Reading};
 use crate::table::{Item, Table};
@@ -120,8 +120,9 @@ fn one(mut table: Table<'_, '_>, pools: &mut Pools) {
         || BOTS.iter().map(|bot| (*bot).to_owned()).collect(),
         |words| words.into_iter().map(|word| word.value).collect(),
     );
-    table.unsupported("health", "`health`", "remove it; a server that cannot be connected to is skipped");
-    table.unsupported("sticky", "`sticky`", "remove it; keep sessions in a store that all servers share");
+    let health = table.take("health").and_then(health::read);
+    let sticky = table.take("sticky").and_then(sticky::read);
+    let tls = table.take("tls").and_then(upstream_tls::read);
     table.finish();
     let text = name.as_ref().map(|name| name.value.clone()).unwrap_or_default();
     pools.names.push(name);
@@ -138,6 +139,9 @@ fn one(mut table: Table<'_, '_>, pools: &mut Pools) {
         max_fails: u32::try_from(max_fails).unwrap_or(u32::MAX),
         fail_timeout,
         slow_start: slow_start.unwrap_or(Duration::ZERO),
+        health,
+        sticky,
+        tls,
         drain_timeout,
         max_requests,
         bots,

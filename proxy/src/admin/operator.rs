@@ -110,7 +110,12 @@ impl AdminState for Operator {
     fn metrics(&self) -> String {
         self.refresh();
         for pool in &self.shared.runtime().pools {
-            self.shared.lasting.metrics.queued(&pool.name, pool.queued());
+            let (metrics, now) = (&self.shared.lasting.metrics, self.shared.lasting.clock.now());
+            metrics.queued(&pool.name, pool.queued());
+            for server in pool.servers().iter() {
+                let up = matches!(server.condition(now), "up" | "ejected");
+                metrics.server(&pool.name, &server.label, up, server.active());
+            }
         }
         self.shared.lasting.metrics.render()
     }
@@ -190,6 +195,7 @@ impl Operator {
             weight: server.weight,
             backup: server.backup,
             state: server.condition(now),
+            complaint: server.probe.as_ref().and_then(|probe| probe.complaint()),
             active: server.active(),
             max_connections: server.max_connections,
             requests: server.metrics.requests(),

@@ -94,6 +94,8 @@ pub(crate) struct ServerStatus {
     pub(crate) backup: bool,
     /// `up`, `ejected`, `down`, `draining`, `drained`, `disabled`.
     pub(crate) state: &'static str,
+    /// What its last health check found wrong.
+    pub(crate) complaint: Option<String>,
     /// Requests it has in flight.
     pub(crate) active: u32,
     /// The most it may have; 0: any number.

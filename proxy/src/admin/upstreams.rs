@@ -74,6 +74,7 @@ fn server(server: &ServerStatus) -> Value {
         "name": server.name,
         "address": server.address,
         "state": server.state,
+        "complaint": server.complaint,
         "weight": server.weight,
         "backup": server.backup,
         "active": server.active,

@@ -144,6 +144,9 @@ fn serve(started: Started, config: Option<PathBuf>) {
         let (shared, siblings) = (Arc::clone(&shared), Arc::clone(siblings));
         server.add_service(IcpService { shared, siblings, draining: draining.clone() });
     }
+    if let Some(upkeep) = shared.lasting.upstreams.service() {
+        server.add_service(upkeep);
+    }
     server.add_service(Edge { shared: Arc::clone(&shared), listeners, threads, drain: draining });
     if let Some(listener) = admin {
         server.add_service(operator.service(listener));

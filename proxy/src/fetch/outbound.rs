@@ -85,6 +85,9 @@ pub(crate) fn fields(request: &Forwarding<'_>, site: &Site, route: &Route, purpo
     for name in [HOST, EXPECT, TE, TRAILER, CONTENT_LENGTH] {
         fields.remove(name);
     }
+    if let Some(pool) = &route.pool {
+        pool.hide_cookie(&mut fields);
+    }
     let chain = if request.client.trusted { joined(request.fields, &X_FORWARDED_FOR) } else { None };
     drop_forgeable(&mut fields);
     match purpose {

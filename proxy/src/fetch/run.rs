@@ -29,7 +29,7 @@ use crate::account::entry::UpstreamExchange;
 use crate::purge::litespeed::Drives;
 use crate::runtime::Lasting;
 use crate::site::{Route, Site};
-use crate::upstream::{Asker, Pool};
+use crate::upstream::{Asker, Pool, ServerId};
 
 /// What is to be fetched, and what for.
 pub(crate) struct Job {
@@ -92,6 +92,8 @@ pub(crate) struct Private {
     pub(crate) reader: BodyReader,
     /// Length of its content, where the upstream told.
     pub(crate) length: Option<u64>,
+    /// Who sent it.
+    pub(crate) server: ServerId,
     /// Why it is not stored; `None` for a pass.
     pub(crate) reason: Option<&'static str>,
 }

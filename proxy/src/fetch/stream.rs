@@ -179,7 +179,8 @@ pub(super) async fn hand_over(
     if !fields.contains_key(DATE) {
         fields.insert(DATE, date::field(std::time::SystemTime::now()));
     }
-    let private = Private { status, fields, reader, length, reason };
+    let server = exchange.lease.server().id;
+    let private = Private { status, fields, reader, length, server, reason };
     if answer.send((Ok(Arrived::Private(private)), report)).is_err() {
         // The client left while its answer was made; an AP server need not go on for nobody.
         return Ok(());

@@ -52,7 +52,7 @@ impl Siblings {
     pub(crate) fn bind(
         config: &model::Icp,
         metrics: &Metrics,
-        pool: impl Fn(&model::IcpPeer) -> prometheus::Result<Pool>,
+        pool: impl Fn(&model::IcpPeer) -> Result<Pool, String>,
     ) -> io::Result<Self> {
         let socket = UdpSocket::bind(config.address)?;
         socket.set_nonblocking(true)?;

@@ -12,3 +12,4 @@ pub(crate) mod offload;
 pub(crate) mod partial;
 pub(crate) mod rescue;
 pub(crate) mod route;
+pub(crate) mod session;

@@ -8,15 +8,15 @@ use http::HeaderMap;
 use http::header::COOKIE;
 use siphasher::sip::SipHasher13;
 
-use super::ServerId;
+use super::sticky::Session;
 
 /// What a choice may depend on, beside the state of the servers. The default belongs nowhere.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Asker {
     /// What is hashed, where the pool hashes. Without it the server is chosen by turns.
     pub(crate) key: Option<u64>,
-    /// The server that has the session.
-    pub(crate) sticky: Option<ServerId>,
+    /// Where the session is.
+    pub(super) session: Option<Session>,
 }
 
 /// A request, as far as a pool may look at it.
@@ -76,16 +76,19 @@ pub(super) fn of_client(client: IpAddr) -> u64 {
     }
 }
 
-/// The first value of this cookie that is not empty.
-pub(crate) fn cookie<'f>(fields: &'f HeaderMap, name: &str) -> Option<&'f [u8]> {
+/// The values of this cookie, in the order in which they were sent.
+pub(super) fn cookies<'f>(fields: &'f HeaderMap, name: &'f str) -> impl Iterator<Item = &'f [u8]> {
     let pairs = fields.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs
-        .filter_map(|pair| {
-            let pair = pair.trim_ascii();
-            let (found, value) = pair.split_at_checked(pair.iter().position(|byte| *byte == b'=')?)?;
-            (found == name.as_bytes()).then(|| value.get(1..).unwrap_or_default())
-        })
-        .find(|value| !value.is_empty())
+    pairs.filter_map(|pair| {
+        let pair = pair.trim_ascii();
+        let (found, value) = pair.split_at_checked(pair.iter().position(|byte| *byte == b'=')?)?;
+        (found == name.as_bytes()).then(|| value.get(1..).unwrap_or_default())
+    })
+}
+
+/// The first of them that is not empty.
+fn cookie<'f>(fields: &'f HeaderMap, name: &'f str) -> Option<&'f [u8]> {
+    cookies(fields, name).find(|value| !value.is_empty())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod affinity;
 mod balance;
 mod gate;
+mod health;
 mod lease;
 mod pool;
 mod queue;
@@ -14,11 +15,14 @@ mod registry;
 mod server;
 mod shield;
 mod standing;
+mod sticky;
+mod tls;
+mod upkeep;
 
 pub(crate) use affinity::{Asker, Asking};
 pub(crate) use gate::{Gates, Permit, Rank, Shut};
 pub(crate) use lease::Lease;
-pub(crate) use pool::{NoServer, Order, Pool};
+pub(crate) use pool::{Around, NoServer, Order, Pool};
 pub(crate) use registry::Registry;
 pub(crate) use server::{Server, ServerId};
 pub(crate) use shield::Shield;

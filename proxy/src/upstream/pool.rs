@@ -1,6 +1,7 @@
 //! A pool of servers as requests see it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use pingora_core::connectors::l4::BindTo;
 use pingora_core::upstreams::peer::HttpPeer;
 use tokio::time::Instant;
 
-use super::affinity::{Asker, Asking, HashKey};
+use super::affinity::{Asker, Asking, HashKey, hash};
 use super::balance::{self, Load};
 use super::gate::Permit;
 use super::lease::Lease;
@@ -21,6 +22,8 @@ use super::registry::{PoolState, Registry};
 use super::server::{Availability, Server, ServerId};
 use super::shield::Shield;
 use super::standing::{Mode, Patience};
+use super::sticky::{Session, Sticky, set_by};
+use super::tls::{self, Tls};
 use crate::account::metrics::Metrics;
 use crate::fetch::FetchError;
 
@@ -38,11 +41,20 @@ pub(crate) struct Pool {
     queue: usize,
     queue_timeout: Duration,
     drain_timeout: Duration,
+    sticky: Option<Sticky>,
     /// In the order of the config.
     servers: ArcSwap<Vec<Arc<Server>>>,
     state: Arc<PoolState>,
     /// What stands before it.
     shield: Option<Shield>,
+}
+
+/// What a pool is made with, beside its words.
+#[derive(Clone, Copy)]
+pub(crate) struct Around<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) state_dir: &'a Path,
 }
 
 /// Why no server takes a request.
@@ -106,39 +118,24 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// When its metrics cannot be registered.
-    pub(crate) fn new(upstream: &model::Upstream, registry: &Registry, metrics: &Metrics) -> prometheus::Result<Self> {
-        let state = registry.pool(&upstream.name);
+    /// When a file cannot be read or its metrics cannot be registered, in words.
+    pub(crate) fn new(upstream: &model::Upstream, around: &Around<'_>) -> Result<Self, String> {
+        let state = around.registry.pool(&upstream.name);
+        let tls = upstream.tls.as_ref().map(Tls::load).transpose()?;
         let mut servers: Vec<Arc<Server>> = Vec::new();
         for server in &upstream.servers {
             for address in &server.resolved {
                 // Two names of one address are one server.
-                if servers.iter().any(|known| known.address == *address) {
-                    continue;
+                if !servers.iter().any(|known| known.address == *address) {
+                    let made = make(upstream, server, *address, tls.as_ref(), &state, around);
+                    servers.push(Arc::new(made.map_err(|error| error.to_string())?));
                 }
-                let mut peer = HttpPeer::new(*address, false, String::new());
-                peer.options.connection_timeout = Some(upstream.connect_timeout);
-                peer.options.total_connection_timeout = Some(upstream.connect_timeout);
-                peer.options.read_timeout = Some(upstream.read_timeout);
-                peer.options.write_timeout = Some(upstream.write_timeout);
-                // An address of the other family cannot be connected from.
-                let source = upstream.source.filter(|source| source.is_ipv4() == address.is_ipv4());
-                peer.options.bind_to = source.map(bind_to);
-                servers.push(Arc::new(Server {
-                    id: ServerId::of(*address),
-                    address: *address,
-                    label: Arc::from(server.address.as_str()),
-                    weight: server.weight,
-                    max_connections: server.max_connections,
-                    backup: server.backup,
-                    peer,
-                    metrics: metrics.upstream(&upstream.name, &server.address)?,
-                    patience: Patience { max_fails: upstream.max_fails, fail_timeout: upstream.fail_timeout },
-                    slow_start: upstream.slow_start,
-                    state: state.server(*address),
-                }));
             }
         }
+        let sticky = match &upstream.sticky {
+            Some(sticky) => Some(Sticky::new(sticky, &upstream.name, around.state_dir)?),
+            None => None,
+        };
         // Whoever waits may find room where there was none.
         state.queue.call_all();
         Ok(Self {
@@ -150,6 +147,7 @@ impl Pool {
             queue: upstream.queue,
             queue_timeout: upstream.queue_timeout,
             drain_timeout: upstream.drain_timeout,
+            sticky,
             servers: ArcSwap::from_pointee(servers),
             state,
             shield: None,
@@ -161,12 +159,7 @@ impl Pool {
     /// # Errors
     ///
     /// When its metrics cannot be registered.
-    pub(crate) fn of_peer(
-        peer: &model::IcpPeer,
-        icp: &model::Icp,
-        registry: &Registry,
-        metrics: &Metrics,
-    ) -> prometheus::Result<Self> {
+    pub(crate) fn of_peer(peer: &model::IcpPeer, icp: &model::Icp, around: &Around<'_>) -> Result<Self, String> {
         let server = model::UpstreamServer::new(&peer.http, vec![peer.address], peer.weight);
         let upstream = model::Upstream {
             keepalive: true,
@@ -176,12 +169,70 @@ impl Pool {
             write_timeout: PEER_SILENCE,
             ..model::Upstream::new("icp", vec![server])
         };
-        Self::new(&upstream, registry, metrics)
+        Self::new(&upstream, around)
     }
 
     /// What a choice for this request depends on.
     pub(crate) fn asker(&self, asking: &Asking<'_>) -> Asker {
-        Asker { key: self.hash_key.of(asking), sticky: None }
+        let session = self.sticky.as_ref().and_then(|sticky| sticky.session(asking.fields));
+        Asker { key: self.hash_key.of(asking), session }
+    }
+
+    /// Takes out of a request that is sent on what is between the client and us alone.
+    pub(crate) fn hide_cookie(&self, fields: &mut HeaderMap) {
+        if let Some(Sticky::Inserted(inserted)) = &self.sticky {
+            inserted.hide(fields);
+        }
+    }
+
+    /// Ties the client's session to `server`, whose answer to `request` this is: an answer for this client alone, which
+    /// nobody stores.
+    pub(crate) fn keep_session(&self, request: &HeaderMap, server: ServerId, answer: &mut HeaderMap, secure: bool) {
+        // A sibling's answer is no server's of this pool.
+        if !self.servers.load().iter().any(|known| known.id == server) {
+            return;
+        }
+        match &self.sticky {
+            Some(Sticky::Inserted(inserted)) if inserted.server(request) == Some(server) => {}
+            Some(Sticky::Inserted(inserted)) => inserted.put(answer, server, secure),
+            Some(Sticky::Application { name }) => {
+                for session in set_by(answer, name).map(hash) {
+                    if self.home(session, &self.servers.load()) == Some(server) {
+                        self.state.learned.invalidate(&session);
+                    } else {
+                        self.state.learned.insert(session, server.0);
+                    }
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// The server that a session without another belongs to.
+    fn home(&self, session: u64, servers: &[Arc<Server>]) -> Option<ServerId> {
+        let now = Timestamp::EPOCH;
+        let takes_part = |server: &&Arc<Server>| server.weight > 0 && !server.backup;
+        let loads: Vec<Load> = servers.iter().filter(takes_part).map(|server| server.load(now)).collect();
+        balance::home(&loads, session).and_then(|index| loads.get(index)).map(|load| ServerId(load.id))
+    }
+
+    /// The server that has the session, as far as it can still be asked.
+    fn at_session<'s>(
+        &self,
+        asker: &Asker,
+        servers: &'s [Arc<Server>],
+        tried: &[ServerId],
+        now: Timestamp,
+    ) -> Option<&'s Arc<Server>> {
+        let has_it = match asker.session? {
+            Session::At(server) => server,
+            Session::Hashed(session) => match self.state.learned.get(&session) {
+                Some(learned) => ServerId(learned),
+                None => self.home(session, servers)?,
+            },
+        };
+        let server = servers.iter().find(|server| server.id == has_it && !tried.contains(&server.id))?;
+        matches!(server.availability(now), Availability::Ready | Availability::Sessions).then_some(server)
     }
 
     /// A server for a request of `asker`, none of those in `tried`; waits in the queue while those that could be asked are
@@ -217,10 +268,7 @@ impl Pool {
 
     fn choose(&self, now: Timestamp, asker: &Asker, tried: &[ServerId]) -> Choice {
         let servers = self.servers.load();
-        if let Some(server) = asker.sticky.and_then(|id| servers.iter().find(|server| server.id == id))
-            && !tried.contains(&server.id)
-            && matches!(server.availability(now), Availability::Ready | Availability::Sessions)
-        {
+        if let Some(server) = self.at_session(asker, &servers, tried, now) {
             return if server.enter() { Choice::Taken(Lease::new(server, &self.state)) } else { Choice::Busy };
         }
         let fit = best(&servers, tried, now);
@@ -233,7 +281,11 @@ impl Pool {
             let with_room: Vec<&Arc<Server>> = fit.iter().copied().filter(|server| server.has_room()).collect();
             let mut loads: Vec<Load> = with_room.iter().map(|server| server.load(now)).collect();
             let lots = &self.state.lots;
-            let chosen = balance::choose(self.balance, &mut loads, asker.key, self.hash_balance_factor, lots);
+            let chosen = match asker.session {
+                // Its server is gone: all its requests go to the same other one.
+                Some(Session::Hashed(session)) => balance::home(&loads, session),
+                _ => balance::choose(self.balance, &mut loads, asker.key, self.hash_balance_factor, lots),
+            };
             let Some(server) = chosen.and_then(|index| with_room.get(index)) else { return Choice::Busy };
             if server.enter() {
                 for (server, load) in with_room.iter().zip(&loads) {
@@ -275,6 +327,52 @@ impl Pool {
     pub(crate) fn servers(&self) -> Arc<Vec<Arc<Server>>> {
         self.servers.load_full()
     }
+}
+
+/// One address of a server of `upstream`.
+fn make(
+    upstream: &model::Upstream,
+    words: &model::UpstreamServer,
+    address: SocketAddr,
+    tls: Option<&Tls>,
+    pool: &Arc<PoolState>,
+    around: &Around<'_>,
+) -> prometheus::Result<Server> {
+    let mut peer = HttpPeer::new(address, tls.is_some(), String::new());
+    peer.options.connection_timeout = Some(upstream.connect_timeout);
+    peer.options.total_connection_timeout = Some(upstream.connect_timeout);
+    peer.options.read_timeout = Some(upstream.read_timeout);
+    peer.options.write_timeout = Some(upstream.write_timeout);
+    // An address of the other family cannot be connected from.
+    let source = upstream.source.filter(|source| source.is_ipv4() == address.is_ipv4());
+    peer.options.bind_to = source.map(bind_to);
+    if let Some(tls) = tls {
+        tls.apply(&mut peer, tls::host(&words.address));
+    }
+    let state = pool.server(address);
+    let probe = match &upstream.health {
+        Some(health) => {
+            let watcher = (Arc::downgrade(&state), Arc::downgrade(pool));
+            let metrics = around.metrics.health(&address.to_string())?;
+            let Registry { monitor, upkeep, .. } = around.registry;
+            Some(monitor.probe(&peer, health, watcher, metrics, upkeep))
+        }
+        None => None,
+    };
+    Ok(Server {
+        id: ServerId::of(address),
+        address,
+        label: Arc::from(words.address.as_str()),
+        weight: words.weight,
+        max_connections: words.max_connections,
+        backup: words.backup,
+        peer,
+        metrics: around.metrics.upstream(&upstream.name, &words.address)?,
+        probe,
+        patience: Patience { max_fails: upstream.max_fails, fail_timeout: upstream.fail_timeout },
+        slow_start: upstream.slow_start,
+        state,
+    })
 }
 
 fn bind_to(source: IpAddr) -> BindTo {

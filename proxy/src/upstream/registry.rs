@@ -7,13 +7,18 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::balance::Lots;
+use super::health::Monitor;
 use super::queue::Queue;
 use super::server::State;
+use super::sticky::{Learned, learned};
+use super::upkeep::{Upkeep, UpkeepService};
 
 /// Every pool there is, or was and still has requests.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     pools: Mutex<HashMap<String, Arc<PoolState>>>,
+    pub(super) monitor: Monitor,
+    pub(super) upkeep: Upkeep,
 }
 
 /// What lasts of a pool.
@@ -23,6 +28,7 @@ pub(super) struct PoolState {
     pub(super) turn: Mutex<()>,
     pub(super) lots: Lots,
     pub(super) queue: Queue,
+    pub(super) learned: Learned,
     servers: Mutex<HashMap<SocketAddr, Arc<State>>>,
 }
 
@@ -35,12 +41,20 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// The service that keeps pools up; once.
+    pub(crate) fn service(&self) -> Option<UpkeepService> {
+        self.upkeep.service()
+    }
+}
+
 impl PoolState {
     fn new() -> Self {
         Self {
             turn: Mutex::new(()),
-            lots: Lots::new(ahash::RandomState::new().hash_one(0)),
+            lots: Lots::seeded(),
             queue: Queue::default(),
+            learned: learned(),
             servers: Mutex::default(),
         }
     }

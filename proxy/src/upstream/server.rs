@@ -11,6 +11,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 
 use super::affinity::hash;
 use super::balance::{Cost, Load};
+use super::health::Probe;
 use super::standing::{Mode, Patience, Standing, share};
 use crate::account::metrics::UpstreamMetrics;
 
@@ -39,6 +40,8 @@ pub(crate) struct Server {
     /// Pingora's view: address and deadlines.
     pub(crate) peer: HttpPeer,
     pub(crate) metrics: Arc<UpstreamMetrics>,
+    /// Who asks whether it is well, where the config wants that.
+    pub(crate) probe: Option<Arc<Probe>>,
     pub(super) patience: Patience,
     pub(super) slow_start: Duration,
     pub(super) state: Arc<State>,
@@ -85,12 +88,21 @@ impl Server {
             Mode::Disabled => "disabled",
             Mode::Draining { until } if self.active() == 0 && until <= now => "drained",
             Mode::Draining { .. } => "draining",
+            Mode::Ready if !self.is_up() => "down",
             Mode::Ready if standing.is_ejected(now) => "ejected",
             Mode::Ready => "up",
         }
     }
 
+    /// Whether health checks say so, or nobody checks.
+    pub(crate) fn is_up(&self) -> bool {
+        self.probe.as_ref().is_none_or(|probe| probe.is_up())
+    }
+
     pub(super) fn availability(&self, now: Timestamp) -> Availability {
+        if !self.is_up() {
+            return Availability::Never;
+        }
         let standing = self.state.standing.lock();
         match standing.mode {
             Mode::Disabled => Availability::Never,

@@ -31,7 +31,7 @@ use self::process::Process;
 use self::purges::PurgeMetrics;
 use self::site::RequestMetrics;
 pub(crate) use self::site::SiteMetrics;
-pub(crate) use self::upstream::UpstreamMetrics;
+pub(crate) use self::upstream::{HealthMetrics, UpstreamMetrics};
 
 /// `Content-Type` of [`Metrics::render`].
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -72,6 +72,9 @@ pub(crate) struct Metrics {
     upstream_requests: IntCounterVec,
     upstream_connect_errors: IntCounterVec,
     upstream_ejections: IntCounterVec,
+    upstream_up: IntGaugeVec,
+    upstream_active: IntGaugeVec,
+    health_checks: IntCounterVec,
     upstream_queued: IntGaugeVec,
     upstream_response: HistogramVec,
     upstreams: Mutex<HashMap<(String, String), Arc<UpstreamMetrics>>>,
@@ -193,6 +196,17 @@ impl Metrics {
                 "Times a server failed and others were asked first for a while.",
                 &["upstream", "server"],
             )?,
+            upstream_up: make.gauges(
+                "forebay_upstream_up",
+                "1 if requests are sent to the server, 0 if it is down, drained or disabled.",
+                &["upstream", "server"],
+            )?,
+            upstream_active: make.gauges("forebay_upstream_active", "Requests in flight.", &["upstream", "server"])?,
+            health_checks: make.counters(
+                "forebay_health_checks_total",
+                "Health checks of servers, by their result.",
+                &["server", "result"],
+            )?,
             upstream_queued: make.gauges(
                 "forebay_upstream_queued",
                 "Requests that wait for a server with room.",
@@ -292,6 +306,20 @@ impl Metrics {
         let upstream = Arc::new(upstream);
         upstreams.insert(key, Arc::clone(&upstream));
         Ok(upstream)
+    }
+
+    /// The counters of the health checks of the server at this address.
+    ///
+    /// # Errors
+    /// None in practice: the labels fit the metric.
+    pub(crate) fn health(&self, server: &str) -> Result<HealthMetrics> {
+        HealthMetrics::new(server, &self.health_checks)
+    }
+
+    /// Whether a server gets requests, and how many it has, before [`Metrics::render`].
+    pub(crate) fn server(&self, pool: &str, server: &str, up: bool, active: u32) {
+        self.upstream_up.with_label_values(&[pool, server]).set(i64::from(up));
+        self.upstream_active.with_label_values(&[pool, server]).set(i64::from(active));
     }
 
     /// How many requests wait in the pool's queue, before [`Metrics::render`].

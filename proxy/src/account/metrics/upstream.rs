@@ -17,6 +17,25 @@ pub(crate) struct UpstreamMetrics {
     response: Histogram,
 }
 
+/// The counters of the health checks of one server.
+#[derive(Debug, Clone)]
+pub(crate) struct HealthMetrics {
+    good: IntCounter,
+    failed: IntCounter,
+}
+
+impl HealthMetrics {
+    pub(super) fn new(server: &str, checks: &IntCounterVec) -> Result<Self> {
+        let result = |result| checks.get_metric_with_label_values(&[server, result]);
+        Ok(Self { good: result("good")?, failed: result("failed")? })
+    }
+
+    /// A check was made.
+    pub(crate) fn checked(&self, good: bool) {
+        if good { &self.good } else { &self.failed }.inc();
+    }
+}
+
 impl UpstreamMetrics {
     pub(super) fn new(
         labels: &[&str; 2],

@@ -51,6 +51,11 @@ pub(super) fn choose(
     }
 }
 
+/// Where `key` belongs, however much there is to do.
+pub(super) fn home(loads: &[Load], key: u64) -> Option<usize> {
+    rendezvous::choose(loads, key, 0)
+}
+
 /// Whether the first has fewer requests in flight for its weight, as nginx compares them.
 fn is_less_loaded(one: &Load, other: &Load) -> bool {
     u128::from(one.active) * u128::from(other.weight) < u128::from(other.active) * u128::from(one.weight)
@@ -91,6 +96,11 @@ pub(super) struct Lots(AtomicU64);
 impl Lots {
     pub(super) fn new(seed: u64) -> Self {
         Self(AtomicU64::new(seed))
+    }
+
+    /// With a seed that nobody knows.
+    pub(super) fn seeded() -> Self {
+        Self::new(ahash::RandomState::new().hash_one(0))
     }
 
     pub(super) fn draw(&self) -> u64 {
