@@ -92,3 +92,4 @@ mod wordpress_doctor;
 mod wordpress_explain;
 mod wordpress_farm;
 mod wordpress_preset;
+mod wordpress_purge;
