@@ -1,6 +1,7 @@
 //! The model back into text: `forebay check --dump`, like `nginx -T`.
 
 mod protection;
+mod routing;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -99,6 +100,14 @@ impl Config {
         out.word("litespeed", site.litespeed);
         write_rules(&site.cache, None, out);
         protection::write(&site.protection, &preset::protection(site.preset), true, out);
+        if site.https_redirect {
+            out.word("https_redirect", true);
+        }
+        if let Some(host) = &site.canonical_host {
+            out.string("canonical_host", host);
+        }
+        routing::edits("request_headers", &site.request_headers, out);
+        routing::edits("response_headers", &site.response_headers, out);
         if let Some(purge) = &site.purge {
             write_purge(purge, out);
         }
@@ -110,12 +119,22 @@ impl Config {
     fn write_route(&self, route: &Route, site: &Site, out: &mut Text) {
         out.header("[[site.route]]");
         out.string("path", &route.path);
+        routing::conditions(&route.conditions, out);
         if route.upstream != site.upstream {
             self.write_upstream_name(route.upstream, out);
         }
+        if let Some(root) = route.root.as_ref().filter(|root| Some(*root) != site.root.as_ref()) {
+            out.string("root", &root.to_string_lossy());
+        }
         out.word("offload", route.offload);
-        write_rules(&route.cache, Some(&site.cache), out);
+        let mut base = site.cache.clone();
+        base.enabled &= !route.conditions.ask_more_than_the_key();
+        write_rules(&route.cache, Some(&base), out);
         protection::write(&route.protection, &site.protection, false, out);
+        routing::rewriting(&route.rewriting, out);
+        routing::action(route.action.as_ref(), out);
+        routing::edits("request_headers", &route.request_headers, out);
+        routing::edits("response_headers", &route.response_headers, out);
     }
 
     fn write_upstream_name(&self, index: Option<usize>, out: &mut Text) {

@@ -4,6 +4,7 @@
 //! expressions compile, sizes and durations are within their ranges.
 
 mod protection;
+mod routing;
 
 mod upstream;
 
@@ -16,6 +17,7 @@ use ipnet::IpNet;
 pub use self::upstream::*;
 
 pub use self::protection::{AccessRule, Auth, LimitKey, Over, Protection, Rate, RequestLimit, Suspect, Suspicion};
+pub use self::routing::{Action, Condition, Conditions, FieldEdits, Rewriting, Wanted};
 
 /// Everything one configuration file says, defaults included.
 #[derive(Debug, Clone, PartialEq)]
@@ -260,7 +262,16 @@ pub struct Site {
     pub cache: CacheRules,
     /// Who may do what, and how often.
     pub protection: Protection,
-    /// `[[site.route]]`, in the order of the file: the longest matching prefix wins.
+    /// `https_redirect`: whether requests without TLS are led to https. Default false.
+    pub https_redirect: bool,
+    /// `canonical_host`: the one name that requests for the site's others are led to. Lower case.
+    pub canonical_host: Option<String>,
+    /// Changes of what AP servers are sent.
+    pub request_headers: FieldEdits,
+    /// Changes of what clients are sent.
+    pub response_headers: FieldEdits,
+    /// `[[site.route]]`, in the order of the file. Which one takes a request: a whole path, then the longest prefix; of the same path
+    /// those with conditions first.
     pub routes: Vec<Route>,
 }
 
@@ -438,8 +449,12 @@ pub struct RefreshPattern {
 /// `[[site.route]]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
-    /// Path prefix, begins with `/`.
+    /// Path prefix, begins with `/`; with `$` at the end the whole path.
     pub path: String,
+    /// What a request must be beyond that.
+    pub conditions: Conditions,
+    /// Directory of offloaded files. Default: the site's.
+    pub root: Option<PathBuf>,
     /// Index into [`Config::upstreams`]. Default: the site's.
     pub upstream: Option<usize>,
     /// Whether files beneath `root` are offloaded here. Default true where the site has a root.
@@ -448,4 +463,12 @@ pub struct Route {
     pub cache: CacheRules,
     /// The site's protection with this route's words over it.
     pub protection: Protection,
+    /// What upstream and root see in place of the path.
+    pub rewriting: Rewriting,
+    /// What is answered without them.
+    pub action: Option<Action>,
+    /// Changes of what AP servers are sent, after those of the site.
+    pub request_headers: FieldEdits,
+    /// Changes of what clients are sent, after those of the site.
+    pub response_headers: FieldEdits,
 }

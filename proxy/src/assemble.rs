@@ -163,12 +163,15 @@ pub(crate) fn runtime(config: Config, places: Places, lasting: Arc<Lasting>) -> 
     }
     let mut sites = Vec::with_capacity(config.sites.len());
     for site in &config.sites {
-        let root = match &site.root {
-            Some(path) => Some(Arc::new(Root::open(path, &site.index).map_err(|error| at(path, error))?)),
-            None => None,
-        };
+        let mut roots: Vec<(&Path, Arc<Root>)> = Vec::new();
+        for path in site.root.iter().chain(site.routes.iter().filter_map(|route| route.root.as_ref())) {
+            if roots.iter().all(|(known, _)| *known != path) {
+                let root = Root::open(path, &site.index).map_err(|error| at(path, error))?;
+                roots.push((path, Arc::new(root)));
+            }
+        }
         let metrics = lasting.metrics.site(&label(&site.hosts)).map_err(other)?;
-        sites.push(Arc::new(Site::new(site, root, &pools, metrics, &lasting.clients).map_err(AssembleError::Other)?));
+        sites.push(Arc::new(Site::new(site, &roots, &pools, metrics, &lasting.clients).map_err(AssembleError::Other)?));
     }
     let hosts = config.sites.iter().map(|site| site.hosts.clone());
     let routes = Routes::new(hosts.zip(sites.iter().cloned()));

@@ -4,16 +4,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use forebay_cache::clock::{Clock as _, Timestamp};
 use forebay_cache::semantics::ForwardReason;
 use forebay_cache::store::Variant;
-use http::HeaderValue;
+use http::header::{HOST, REFERER, USER_AGENT};
+use http::{HeaderValue, StatusCode};
 
-use crate::account::entry::{CacheOutcome, UpstreamExchange};
+use crate::account::entry::{CacheOutcome, Entry, UpstreamExchange};
 use crate::account::metrics::SiteMetrics;
 use crate::guard::Held;
 use crate::http::Request;
 use crate::listen::Connection;
+use crate::route::Edits;
 use crate::runtime::{Lasting, Runtime};
 
 /// One request on its way.
@@ -57,6 +60,8 @@ pub(crate) struct Context {
     pub(crate) suspect: bool,
     /// Seconds after which a refused request may come again.
     pub(crate) retry_after: Option<u64>,
+    /// Changes of the answer's fields.
+    pub(crate) response_edits: Option<Arc<Edits>>,
     /// What a request without the right password is asked for.
     pub(crate) challenge: Option<HeaderValue>,
     /// Seconds of freshness left of the stored response that answers.
@@ -91,11 +96,44 @@ impl Context {
             suspect: false,
             retry_after: None,
             challenge: None,
+            response_edits: None,
             ttl: None,
         }
     }
 
     pub(crate) fn lasting(&self) -> &Arc<Lasting> {
         &self.runtime.lasting
+    }
+
+    /// What is accounted for, once the answer is out.
+    pub(crate) fn into_entry(
+        self,
+        status: StatusCode,
+        content_type: Option<HeaderValue>,
+        bytes: u64,
+        aborted: bool,
+    ) -> Entry {
+        let request = self.request;
+        Entry {
+            start: self.began,
+            duration: self.started.elapsed(),
+            client: self.client,
+            tls: self.connection.tls,
+            method: request.method,
+            target: request.target,
+            version: request.version,
+            host: request.fields.get(HOST).map(|host| Bytes::copy_from_slice(host.as_bytes())),
+            status: status.as_u16(),
+            bytes,
+            referer: request.fields.get(REFERER).cloned(),
+            user_agent: request.fields.get(USER_AGENT).cloned(),
+            content_type,
+            cache: self.outcome,
+            forward_reason: self.forward.map(ForwardReason::as_str),
+            detail: self.detail,
+            upstream: self.upstream,
+            site: self.site,
+            aborted,
+        }
     }
 }

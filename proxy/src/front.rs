@@ -90,8 +90,11 @@ pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut Byte
         return None;
     }
     let site = runtime.routes.site(target.host)?;
-    let route = site.route(target.path);
-    if !may_use_cache(site, route, &target, &seen) || has_bypass_field(route, request.headers) {
+    if site.elsewhere(connection.scheme(), target.host).is_some() {
+        return None;
+    }
+    let route = site.plain_route(target.path)?;
+    if !may_use_cache(route, &target, &seen) || has_bypass_field(route, request.headers) {
         return None;
     }
     let lasting = &runtime.lasting;
@@ -268,7 +271,7 @@ fn is_trusted_proxy(runtime: &Runtime, connection: &Connection) -> bool {
 }
 
 /// Whether the long way would look into the cache, under the key that the target is as it stands.
-fn may_use_cache(site: &Site, route: &Route, target: &Plain<'_>, seen: &Seen<'_>) -> bool {
+fn may_use_cache(route: &Route, target: &Plain<'_>, seen: &Seen<'_>) -> bool {
     let rules = &route.rules;
     let shapes_query = !rules.bypass_params.is_empty() || !rules.ignore_params.is_empty() || rules.sort_query;
     if !rules.enabled || (target.query.is_some() && shapes_query) {
@@ -281,8 +284,7 @@ fn may_use_cache(site: &Site, route: &Route, target: &Plain<'_>, seen: &Seen<'_>
         return false;
     }
     let bypasses = seen.cookie.is_some_and(|cookie| names_cookie(cookie, &rules.bypass_cookies));
-    let is_file =
-        route.offload && site.root.as_ref().is_some_and(|root| !offload::leaves(root, target.path.as_bytes()));
+    let is_file = route.root.as_ref().is_some_and(|root| !offload::leaves(root, target.path.as_bytes()));
     !bypasses && !is_file
 }
 

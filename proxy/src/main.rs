@@ -21,6 +21,7 @@ mod listen;
 mod purge;
 mod reason;
 mod reload;
+mod route;
 mod runtime;
 mod service;
 mod shutdown;

@@ -22,19 +22,20 @@ use bytes::Bytes;
 use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::{ForwardReason, RequestDirectives, TargetUri};
 use forebay_cache::store::Variant;
-use http::header::{HOST, IF_MATCH, LOCATION, RANGE, REFERER, USER_AGENT, VIA};
+use http::header::{IF_MATCH, LOCATION, RANGE, VIA};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use tokio::sync::mpsc;
 
-use crate::account::entry::{CacheOutcome, Entry, StaleReason, UpstreamExchange};
+use crate::account::entry::{CacheOutcome, StaleReason, UpstreamExchange};
 use crate::compress;
 use crate::context::Context;
 use crate::fetch::outbound::{self, Forwarding, Purpose};
 use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound, StorePlan};
 use crate::front;
-use crate::http::{Answer, Refusal, Request, RequestBody, Sink, SinkError};
+use crate::http::{Answer, Refusal, Request, RequestBody, Sink};
 use crate::listen::Connection;
 use crate::purge;
+use crate::route::{Asked, Rewritten};
 use crate::runtime::Runtime;
 use crate::site::{Route, Site};
 use crate::stages::admit::{self, Form, admit};
@@ -48,7 +49,7 @@ use crate::stages::normalize::{Target, normalize};
 use crate::stages::offload::{Offload, offload};
 use crate::stages::partial;
 use crate::stages::rescue::{Failure, rescue, stands_in, synthetic};
-use crate::stages::route::route;
+use crate::stages::route::{elsewhere, site};
 use crate::stages::session;
 
 /// Serves one request.
@@ -119,43 +120,17 @@ async fn finish(mut context: Context, mut answer: Answer, mut sink: Sink<'_>) {
     if answer.status != StatusCode::SWITCHING_PROTOCOLS {
         deliver::conceal(&context, &mut answer.fields);
         deliver::tell_of_itself(&context, &mut answer.fields);
+        if let Some(edits) = &context.response_edits {
+            edits.apply(&mut answer.fields);
+            context.preparing = None; // It would be kept for others with these words in it.
+        }
         front::prepare(&mut context, &answer);
         deliver::tell_of_now(&context, &mut answer.fields);
     }
     let (status, content_type) = (answer.status, answer.fields.get(http::header::CONTENT_TYPE).cloned());
     let sent = deliver::send(&mut sink, answer, &context.request.method).await;
-    account(context, status, content_type, sink.sent(), sent);
-}
-
-fn account(
-    context: Context,
-    status: StatusCode,
-    content_type: Option<HeaderValue>,
-    bytes: u64,
-    sent: Result<(), SinkError>,
-) {
-    let Context { request, connection, .. } = context;
-    context.runtime.lasting.account.finish(Entry {
-        start: context.began,
-        duration: context.started.elapsed(),
-        client: context.client,
-        tls: connection.tls,
-        method: request.method,
-        target: request.target,
-        version: request.version,
-        host: request.fields.get(HOST).map(|host| Bytes::copy_from_slice(host.as_bytes())),
-        status: status.as_u16(),
-        bytes,
-        referer: request.fields.get(REFERER).cloned(),
-        user_agent: request.fields.get(USER_AGENT).cloned(),
-        content_type,
-        cache: context.outcome,
-        forward_reason: context.forward.map(ForwardReason::as_str),
-        detail: context.detail,
-        upstream: context.upstream,
-        site: context.site,
-        aborted: sent.is_err(),
-    });
+    let lasting = Arc::clone(context.lasting());
+    lasting.account.finish(context.into_entry(status, content_type, sink.sent(), sent.is_err()));
 }
 
 /// What stages 2 to 6 make of a request.
@@ -181,17 +156,34 @@ pub(crate) async fn decide(context: &mut Context, sink: Option<&mut Sink<'_>>) -
     context.client = client.address;
     let target = normalize(&form, client.scheme)?;
     refuse_loop(context)?;
-    let (site, route) = route(&runtime.routes, &target)?;
+    let site = site(&runtime.routes, &target)?;
     context.site = Arc::clone(&site.metrics);
     (context.shows_tags, context.litespeed) = (site.keep_tags, site.litespeed);
+    if let Some(answer) = elsewhere(&site, &target, &context.request.method) {
+        return Ok(Decision::Answered(answer));
+    }
+    let asked = Asked {
+        method: &context.request.method,
+        path: &target.path,
+        query: target.query.as_deref(),
+        fields: &context.request.fields,
+        client: client.address,
+    };
+    let route = Arc::clone(site.route_of(&asked));
+    context.response_edits = route.response_edits.clone();
     admit::content(&mut context.request, route.body_size.unwrap_or(runtime.config.limits.body_size))?;
     if let (Some(words), Some(sink)) = (&route.guard, sink) {
         guard(context, words, &target.path, sink).await?;
     }
-    if let Some(answer) = offloaded(context, &site, &route, &target).await? {
+    if let Some(action) = &route.action {
+        return Ok(Decision::Answered(action.answer(&target, &route.matcher)));
+    }
+    let rewriting = route.rewriting.as_ref();
+    let rewritten = rewriting.map(|rewriting| rewriting.apply(&target, &route.matcher)).transpose()?;
+    let visit = Visit { site, route, target, client, rewritten };
+    if let Some(answer) = offloaded(context, &visit).await? {
         return Ok(Decision::Answered(answer));
     }
-    let visit = Visit { site, route, target, client };
     let plan = key::plan(&context.request, &visit.target, &visit.route);
     Ok(Decision::Planned(visit, plan))
 }
@@ -241,12 +233,24 @@ fn place(context: &Context, visit: &Visit, key: CacheKey, path_query: String) ->
     (path_query == visit.target.raw && !context.suspect).then_some((key, path_query))
 }
 
-/// What a request is for, and who it is from.
+/// What a request is for, and who from.
 pub(crate) struct Visit {
     pub(crate) site: Arc<Site>,
     pub(crate) route: Arc<Route>,
     pub(crate) target: Target,
     pub(crate) client: Client,
+    /// What upstream and root see in place of the target's path.
+    pub(crate) rewritten: Option<Rewritten>,
+}
+
+impl Visit {
+    /// What the upstream is asked for, where the client asks for `path_query`.
+    fn toward_upstream(&self, path_query: String) -> String {
+        match &self.rewritten {
+            Some(rewritten) => rewritten.with_query_of(&path_query),
+            None => path_query,
+        }
+    }
 }
 
 /// A request that has been here already comes from an upstream that leads back to us (RFC 9110 section 7.6.3).
@@ -258,13 +262,10 @@ fn refuse_loop(context: &Context) -> Result<(), Refusal> {
 }
 
 /// Stage 5.
-async fn offloaded(
-    context: &mut Context,
-    site: &Site,
-    route: &Route,
-    target: &Target,
-) -> Result<Option<Answer>, Refusal> {
-    let Some(root) = site.root.as_ref().filter(|_| route.offload) else { return Ok(None) };
+async fn offloaded(context: &mut Context, visit: &Visit) -> Result<Option<Answer>, Refusal> {
+    let Visit { site, route, target, rewritten, .. } = visit;
+    let Some(root) = &route.root else { return Ok(None) };
+    let path = rewritten.as_ref().map_or(&target.path, |rewritten| &rewritten.path);
     let request = &context.request;
     let alone = route.pool.is_none();
     // A client that holds a file in a coding of ours names it by our tag; the file itself has another.
@@ -274,7 +275,7 @@ async fn offloaded(
         fields
     });
     let fields = restored.as_ref().unwrap_or(&request.fields);
-    match offload(root, &request.method, target.path.as_bytes(), fields, alone).await {
+    match offload(root, &request.method, path.as_bytes(), fields, alone).await {
         Offload::NotMine => Ok(None),
         Offload::Refused(status) => Err(Refusal::new(status, "offload-refused")),
         Offload::Answer(mut file) => {
@@ -406,6 +407,7 @@ fn wanted(
     candidates: Vec<Variant>,
 ) -> Option<Wanted> {
     let pool = Arc::clone(visit.route.pool.as_ref()?);
+    let path_query = visit.toward_upstream(path_query);
     Some(Wanted {
         asker: session::asker(context, &pool, &path_query),
         key: key.clone(),
@@ -436,6 +438,7 @@ pub(crate) fn forwarded(context: &Context, visit: &Visit, purpose: Purpose) -> H
     if context.suspect && purpose == Purpose::Pass {
         fields.insert(outbound::SUSPECT_DOS, HeaderValue::from_static("1"));
     }
+    visit.route.request_edits.apply(&mut fields);
     fields
 }
 
@@ -518,7 +521,8 @@ async fn pass(
     context.detail = Some(detail);
     let (interim, receiver) = mpsc::channel(4);
     let Some((key, path_query)) = place else {
-        let job = pass_job(context, &visit, Purpose::Pass, visit.target.raw.clone(), interim)?;
+        let path_query = visit.toward_upstream(visit.target.raw.clone());
+        let job = pass_job(context, &visit, Purpose::Pass, path_query, interim)?;
         return match collapse::wait(context, job, receiver, sink).await? {
             Arrived::Private(private) => {
                 Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private))
@@ -536,6 +540,7 @@ async fn pass(
         completion: None,
         unkept: None,
     };
+    let path_query = visit.toward_upstream(path_query);
     let job = Job { store: Some(store), ..pass_job(context, &visit, Purpose::Pass, path_query, interim)? };
     match collapse::wait(context, job, receiver, sink).await? {
         Arrived::Private(private) => {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use forebay_cache::key::ParamMatcher;
@@ -12,6 +13,8 @@ use http::HeaderName;
 
 use crate::account::metrics::SiteMetrics;
 use crate::guard::{self, Guard};
+pub(crate) use crate::route::Route;
+use crate::route::{Action, Asked, Edits, Matcher, Rewriting};
 use crate::stages::offload::Root;
 use crate::upstream::Pool;
 
@@ -21,7 +24,6 @@ const LSCACHE_COOKIE: &str = "_lscache_vary";
 /// A `[[site]]`.
 pub(crate) struct Site {
     pub(crate) metrics: Arc<SiteMetrics>,
-    pub(crate) root: Option<Arc<Root>>,
     /// Codings this site's responses are compressed with, best first.
     pub(crate) compress: Vec<Coding>,
     /// Smallest content that is compressed, bytes.
@@ -34,24 +36,12 @@ pub(crate) struct Site {
     pub(crate) surrogate_capability: bool,
     /// Responses of the upstream drive the cache, as LSCache's plugin has them do.
     pub(crate) litespeed: bool,
-    /// Longest prefix first; the last one is `/` with the site's own words.
+    /// In the order they are asked; the last one is `/` with the site's own words.
     routes: Vec<Arc<Route>>,
     /// The last of them.
     fallback: Arc<Route>,
-}
-
-/// A `[[site.route]]`, or the site's own words.
-#[derive(Debug)]
-pub(crate) struct Route {
-    prefix: String,
-    /// `None`: files alone.
-    pub(crate) pool: Option<Arc<Pool>>,
-    pub(crate) offload: bool,
-    pub(crate) rules: Rules,
-    /// Who may use it, and how often; `None`: whoever, as often as they like.
-    pub(crate) guard: Option<Arc<Guard>>,
-    /// Largest request content, bytes, where it is not that of `limits.body_size`; 0: no limit.
-    pub(crate) body_size: Option<u64>,
+    https_redirect: bool,
+    canonical_host: Option<String>,
 }
 
 /// How the cache treats a route.
@@ -119,57 +109,67 @@ impl ParamRule {
     }
 }
 
-impl Route {
-    /// The path it begins with; `/` for the site's own words.
-    pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-}
-
 impl Site {
-    /// Compiles `site`. `pools` are those of the config, in its order.
+    /// Compiles `site`. `pools` are those of the config, in its order, `roots` the directories it and its routes name.
     ///
     /// # Errors
     ///
-    /// A regular expression that does not compile, in words.
+    /// A regular expression that does not compile, or a file of users that cannot be used, in words.
     pub(crate) fn new(
         site: &model::Site,
-        root: Option<Arc<Root>>,
+        roots: &[(&Path, Arc<Root>)],
         pools: &[Arc<Pool>],
         metrics: Arc<SiteMetrics>,
         clients: &guard::State,
     ) -> Result<Self, String> {
         let pool = |index: Option<usize>| index.and_then(|index| pools.get(index)).cloned();
+        let root = |path: Option<&PathBuf>| {
+            let found = path.and_then(|path| roots.iter().find(|(known, _)| *known == path));
+            found.map(|(_, root)| Arc::clone(root))
+        };
         let guard = |protection: &model::Protection| {
             Ok::<_, String>(Guard::new(metrics.label(), protection, clients)?.map(Arc::new))
+        };
+        let response_edits = |route: Option<&model::FieldEdits>| {
+            let edits = Edits::new(&site.response_headers, route)?;
+            Ok::<_, String>((!edits.is_empty()).then(|| Arc::new(edits)))
         };
         let own = guard(&site.protection)?;
         let fallback = Arc::new(Route {
             prefix: "/".to_owned(),
+            matcher: Matcher::any(),
             pool: pool(site.upstream),
-            offload: root.is_some(),
+            root: root(site.root.as_ref()),
             rules: Rules::new(&site.cache, site)?,
             guard: own.clone(),
             body_size: site.protection.body_size,
+            rewriting: None,
+            action: None,
+            request_edits: Edits::new(&site.request_headers, None)?,
+            response_edits: response_edits(None)?,
         });
         let mut routes = Vec::with_capacity(site.routes.len() + 1);
         for route in &site.routes {
             routes.push(Arc::new(Route {
                 prefix: route.path.clone(),
+                matcher: Matcher::new(&route.path, &route.conditions)?,
                 pool: pool(route.upstream.or(site.upstream)),
-                offload: route.offload && root.is_some(),
+                root: root(route.root.as_ref()).filter(|_| route.offload),
                 rules: Rules::new(&route.cache, site)?,
                 guard: if route.protection == site.protection { own.clone() } else { guard(&route.protection)? },
                 body_size: route.protection.body_size,
+                rewriting: Rewriting::new(&route.rewriting),
+                action: route.action.as_ref().map(Action::new).transpose()?,
+                request_edits: Edits::new(&site.request_headers, Some(&route.request_headers))?,
+                response_edits: response_edits(Some(&route.response_headers))?,
             }));
         }
-        routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
+        routes.sort_by_key(|route| route.matcher.rank());
         routes.push(Arc::clone(&fallback));
         let compress = site.compress.iter().map(|coding| self::coding(*coding)).collect();
         let purge = site.purge.clone();
         Ok(Self {
             metrics,
-            root,
             compress,
             compress_min: site.compress_min,
             purge,
@@ -178,13 +178,38 @@ impl Site {
             litespeed: site.litespeed,
             routes,
             fallback,
+            https_redirect: site.https_redirect,
+            canonical_host: site.canonical_host.clone(),
         })
     }
 
-    /// The route of a path in comparison form.
+    /// The route of a request.
+    pub(crate) fn route_of(&self, asked: &Asked<'_>) -> &Arc<Route> {
+        let path = merge_slashes(asked.path);
+        let is_it = |route: &&Arc<Route>| route.matcher.matches_path(&path) && route.matcher.matches_rest(asked);
+        self.routes.iter().find(is_it).unwrap_or(&self.fallback)
+    }
+
+    /// The route of a path in comparison form, for whoever asks without more than that.
     pub(crate) fn route(&self, path: &str) -> &Arc<Route> {
         let path = merge_slashes(path);
-        self.routes.iter().find(|route| path.starts_with(&route.prefix)).unwrap_or(&self.fallback)
+        let is_it = |route: &&Arc<Route>| route.matcher.is_by_path() && route.matcher.matches_path(&path);
+        self.routes.iter().find(is_it).unwrap_or(&self.fallback)
+    }
+
+    /// The route of a path whose slashes are merged; `None` where more has to be looked at than the path, or where what is
+    /// stored is not what is sent.
+    pub(crate) fn plain_route(&self, path: &str) -> Option<&Arc<Route>> {
+        let route = self.routes.iter().find(|route| route.matcher.matches_path(path)).unwrap_or(&self.fallback);
+        (route.matcher.is_by_path() && route.is_plain()).then_some(route)
+    }
+
+    /// Where requests for this scheme and host are led instead: scheme and host.
+    pub(crate) fn elsewhere<'a>(&'a self, scheme: &'a str, host: &'a str) -> Option<(&'a str, &'a str)> {
+        let leads_to_https = self.https_redirect && scheme == "http";
+        let canonical = self.canonical_host.as_deref().unwrap_or(host);
+        let scheme = if leads_to_https { "https" } else { scheme };
+        (leads_to_https || canonical != host).then_some((scheme, canonical))
     }
 }
 
@@ -203,13 +228,6 @@ pub(crate) fn merge_slashes(path: &str) -> Cow<'_, str> {
     Cow::Owned(merged)
 }
 
-impl Route {
-    /// Whether `Authorization` is for us, and no AP server is to see it.
-    pub(crate) fn withholds_authorization(&self) -> bool {
-        self.guard.as_ref().and_then(|guard| guard.users.as_ref()).is_some_and(|users| !users.forward)
-    }
-}
-
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Site")
@@ -220,7 +238,7 @@ impl fmt::Debug for Site {
 }
 
 impl Rules {
-    fn new(rules: &model::CacheRules, site: &model::Site) -> Result<Self, String> {
+    pub(crate) fn new(rules: &model::CacheRules, site: &model::Site) -> Result<Self, String> {
         let lscache = site.litespeed.then_some(LSCACHE_COOKIE);
         let bypass_cookies = ParamMatcher::new(rules.bypass_cookies.iter().map(String::as_str).chain(lscache));
         let mut patterns = Vec::with_capacity(rules.refresh_patterns.len());

@@ -26,6 +26,8 @@ mod listen_tls;
 mod limits_access;
 mod limits_requests;
 
+mod route_requests;
+
 mod forward_failures;
 mod forward_fields;
 mod forward_servers;

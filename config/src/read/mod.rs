@@ -16,6 +16,7 @@ mod protection;
 mod purge;
 mod refresh_pattern;
 mod route;
+mod routing;
 mod server;
 mod site;
 mod sticky;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::upstream::Pools;
-use super::{cache_rules, protection, purge, route};
+use super::{cache_rules, protection, purge, route, routing};
 use crate::check::certificate;
 use crate::model::{CertificateFiles, Coding, HostPattern, Preset, Site};
 use crate::preset;
@@ -78,6 +78,10 @@ impl Sites<'_> {
         let litespeed = table.take("litespeed").and_then(|item| item.boolean()).unwrap_or(false);
         let cache = cache_rules::read(&mut table, preset::cache_rules(preset), "site");
         let protection = protection::read(&mut table, preset::protection(preset), "site");
+        let https_redirect = table.take("https_redirect").and_then(|item| item.boolean()).unwrap_or(false);
+        let canonical_host = canonical_host(&mut table, &hosts);
+        let request_headers = routing::edits(&mut table, "request_headers");
+        let response_headers = routing::edits(&mut table, "response_headers");
         let routes = table.take("route").map(|item| item.tables("[[site.route]]")).unwrap_or_default();
         table.finish();
         let mut site = Site {
@@ -95,6 +99,10 @@ impl Sites<'_> {
             litespeed,
             cache,
             protection,
+            https_redirect,
+            canonical_host,
+            request_headers,
+            response_headers,
             routes: Vec::new(),
         };
         let mut seen = Vec::new();
@@ -167,6 +175,29 @@ impl Sites<'_> {
 /// The value, or the report of what is wrong with it.
 fn report<T>(item: &Item<'_, '_>, found: Result<T, Wrong>) -> Option<T> {
     found.map_err(|wrong| item.wrong(wrong)).ok()
+}
+
+/// One of the site's own hosts, for all the others.
+fn canonical_host(table: &mut Table<'_, '_>, hosts: &[HostPattern]) -> Option<String> {
+    let item = table.take("canonical_host")?;
+    let found = item.parsed("www.example.com", host_pattern::parse)?;
+    let covers = |pattern: &HostPattern, name: &str| match pattern {
+        HostPattern::Any => true,
+        HostPattern::Exact(host) => host == name,
+        HostPattern::Wildcard(parent) => name.strip_suffix(parent.as_str()).is_some_and(|sub| sub.ends_with('.')),
+    };
+    match found.value {
+        HostPattern::Exact(name) if hosts.iter().any(|pattern| covers(pattern, &name)) => Some(name),
+        HostPattern::Exact(name) => {
+            let hint = format!("add {name:?} to `hosts`, or requests that are led there get 421");
+            item.reading.misfit(&found.span, format!("`canonical_host`: {name} is not a host of the site"), hint);
+            None
+        }
+        HostPattern::Wildcard(_) | HostPattern::Any => {
+            item.wrong(Wrong::new("a canonical host is one name", "write it out: \"www.example.com\""));
+            None
+        }
+    }
 }
 
 fn codings(item: Item<'_, '_>, reading: &Reading<'_>) -> Option<Vec<Coding>> {

@@ -15,6 +15,7 @@ pub(crate) mod secret;
 pub(crate) mod size;
 pub(crate) mod squid_line;
 pub(crate) mod status;
+pub(crate) mod template;
 pub(crate) mod upstream_name;
 
 use std::fmt::Display;

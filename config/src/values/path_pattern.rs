@@ -3,13 +3,14 @@
 
 use super::{Wrong, quoted};
 
-/// The prefix a route is for.
+/// A prefix alone.
 pub(crate) fn prefix(text: &str) -> Result<String, Wrong> {
-    if let Some(plain) = text.strip_suffix('$') {
-        let hint = format!("a route is for everything beneath its path: {}", quoted(plain));
-        return Err(Wrong::new(format!("{} ends in $", quoted(text)), hint));
-    }
     checked(text, text)
+}
+
+/// The prefix a route is for, or with `$` at the end the whole path.
+pub(crate) fn route(text: &str) -> Result<String, Wrong> {
+    checked(text, text.strip_suffix('$').unwrap_or(text))
 }
 
 /// A prefix, or with `$` at the end the whole path, of requests that pass the cache; with `*` in front beneath any directory.

@@ -52,6 +52,10 @@ pub(super) async fn bring(
 ) -> Option<Brought> {
     let siblings = lasting.siblings.as_ref()?;
     let plan = plan.filter(|plan| !plan.of_one && plan.completion.is_none())?;
+    // What other caches have goes by the URL that clients ask for.
+    if plan.route.rewriting.is_some() {
+        return None;
+    }
     if outbound.method != Method::GET
         || wants_the_origin(&outbound.fields)
         || lasting.not_shared.contains_key(&plan.key)

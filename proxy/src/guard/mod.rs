@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use self::access::Access;
 use self::buckets::Buckets;
 pub(crate) use self::in_flight::{Held, InFlight};
+pub(crate) use self::limit::cookie;
 use self::limit::{Limit, Passed};
 pub(crate) use self::password::{Credentials, Users};
 pub(crate) use self::suspect::Standing;

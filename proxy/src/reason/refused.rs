@@ -73,6 +73,11 @@ pub(super) const REFUSED: &[Row] = &[
         "As `suspect`; the refusal was held back for a while.",
         "Raise `threshold`, or name the client in `except`.",
     ),
+    (
+        "rewrite",
+        "What `rewrite` or `strip_prefix` makes of the path leads upwards, or has more than one reading.",
+        CLIENT,
+    ),
     ("head-timeout", "The head did not arrive within `head_timeout`.", ""),
     ("expectation", "`Expect` asks for something else than `100-continue`.", CLIENT),
     ("version", "The HTTP version is not spoken here.", CLIENT),

@@ -26,7 +26,7 @@ pub(super) async fn answer(runtime: &Runtime, url: &[u8]) -> Opcode {
     let Ok(target) = normalize(&form, scheme) else { return Opcode::Err };
     let Ok((site, route)) = route(&runtime.routes, &target) else { return Opcode::Denied };
     let is_file = |root| !offload::leaves(root, target.path.as_bytes());
-    if route.offload && site.root.as_ref().is_some_and(is_file) {
+    if route.root.as_ref().is_some_and(is_file) {
         return Opcode::Miss;
     }
     let Plan::Cache { key, .. } = key::plan(&plain(), &target, &route) else { return Opcode::Miss };

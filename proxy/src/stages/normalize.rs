@@ -156,6 +156,11 @@ fn path(raw: &str) -> Result<String, Refusal> {
     Ok(normal)
 }
 
+/// Whether a path that was made from one in comparison form has one reading.
+pub(crate) fn is_unambiguous(path: &str) -> bool {
+    self::path(path).is_ok_and(|normal| normal == path)
+}
+
 fn hex(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }

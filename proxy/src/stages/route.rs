@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use forebay_config::model::HostPattern;
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use super::normalize::Target;
-use crate::http::Refusal;
+use crate::http::{Answer, Refusal};
+use crate::route::redirect;
 use crate::site::{Route, Site};
 
 /// Sites by the hosts they serve.
@@ -62,13 +63,34 @@ impl Routes {
     }
 }
 
-/// The site and route of a target.
+/// The site of a target, and the route of its path.
 ///
 /// # Errors
 ///
 /// 421 for a host that no site has (RFC 9110 section 15.5.20).
 pub(crate) fn route(routes: &Routes, target: &Target) -> Result<(Arc<Site>, Arc<Route>), Refusal> {
+    let site = site(routes, target)?;
+    let route = Arc::clone(site.route(&target.path));
+    Ok((site, route))
+}
+
+/// The site of a target.
+///
+/// # Errors
+///
+/// As [`route`].
+pub(crate) fn site(routes: &Routes, target: &Target) -> Result<Arc<Site>, Refusal> {
     let unknown = Refusal::new(StatusCode::MISDIRECTED_REQUEST, "unknown-host");
-    let site = routes.site(target.host()).ok_or(unknown)?;
-    Ok((Arc::clone(site), Arc::clone(site.route(&target.path))))
+    routes.site(target.host()).cloned().ok_or(unknown)
+}
+
+/// An answer that leads a request to where its site wants it: to https, to its canonical host.
+pub(crate) fn elsewhere(site: &Site, target: &Target, method: &Method) -> Option<Answer> {
+    let (scheme, host) = site.elsewhere(target.scheme, target.host())?;
+    // Another method than these would become GET by 301.
+    let safe = matches!(*method, Method::GET | Method::HEAD);
+    let status = if safe { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
+    // Another scheme is on another port; which, only its default tells.
+    let port = target.authority.get(target.host().len()..).filter(|_| scheme == target.scheme).unwrap_or_default();
+    Some(redirect(status, &format!("{scheme}://{host}{port}{}", target.raw)))
 }
