@@ -91,6 +91,19 @@ fn what_is_proxy_only_is_handed_on_and_not_stored() {
 }
 
 #[test]
+fn page_that_was_purged_here_is_not_brought_back_by_a_sibling() {
+    let (nodes, origin) = (Nodes::new(), numbered());
+    let (one, two) = (nodes.forebay(1, &[2], &origin).start(), nodes.forebay(2, &[1], &origin).start());
+    one.get("/x");
+    two.get("/x");
+    assert_eq!(origin.count("/x"), 1);
+    let purged = forebay_tests::forebay(&["purge", "--admin", &one.admin().to_string(), "http://site.test/x"]);
+    assert_eq!(purged.code, Some(0), "{purged:?}");
+    assert_eq!(one.get("/x").cache(), "MISS");
+    assert_eq!(origin.count("/x"), 2);
+}
+
+#[test]
 fn requests_that_make_no_fill_ask_nobody() {
     let (nodes, origin) = (Nodes::new(), numbered());
     let http = Origin::answering(|_| Reply::cacheable("sibling"));

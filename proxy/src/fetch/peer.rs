@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use forebay_cache::clock::{Clock as _, Timestamp};
 use forebay_cache::semantics::RequestDirectives;
-use http::header::{CACHE_CONTROL, VIA};
+use forebay_cache::semantics::directives::parse_delta_seconds;
+use http::header::{AGE, CACHE_CONTROL, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::forward::{Exchange, Outbound};
 use super::receive::{Head, begin};
 use super::run::{StorePlan, UpstreamReport};
 use crate::runtime::Lasting;
-use crate::siblings::{Asked, Kind, Peer};
+use crate::siblings::{Kind, Peer};
 use crate::upstream::{Asker, Pool};
 
 /// A request that has passed so many caches is on its way in a circle.
@@ -39,19 +40,20 @@ pub(super) struct Brought {
     pub(super) at: Timestamp,
     /// It is not stored here.
     pub(super) proxy_only: bool,
+    /// As of which purge it is: the other cache may have stored it before one that it has not heard of.
+    pub(super) stamp: u64,
 }
 
-/// Gets a response for `plan` from another cache; `None`: ask the AP servers. Siblings are asked where nothing is stored at
-/// all (`is_miss`); parents also whether what is stored is still good.
+/// Gets a response for `plan` from another cache; `None`: ask the AP servers. Other caches are asked where nothing is stored
+/// at all: whether what is stored here is still good is for its origin to say.
 pub(super) async fn bring(
     lasting: &Lasting,
     plan: Option<&StorePlan>,
     outbound: &Outbound,
-    is_miss: bool,
     report: &mut UpstreamReport,
 ) -> Option<Brought> {
     let siblings = lasting.siblings.as_ref()?;
-    let plan = plan.filter(|plan| !plan.of_one && plan.completion.is_none())?;
+    let plan = plan.filter(|plan| !plan.of_one && plan.completion.is_none() && plan.candidates.is_empty())?;
     // What other caches have goes by the URL that clients ask for.
     if plan.route.rewriting.is_some() {
         return None;
@@ -65,7 +67,7 @@ pub(super) async fn bring(
     let key = &plan.key;
     let url = format!("{}://{}{}", key.scheme(), key.authority(), outbound.path_query);
     let now = lasting.clock.now();
-    let asked = if is_miss { siblings.ask(&url, now).await } else { Asked::default() };
+    let asked = siblings.ask(&url, now).await;
     if let Some(peer) = &asked.hit {
         let mut wanted = outbound.again();
         let way = match peer.kind {
@@ -132,7 +134,11 @@ async fn fetch(
     if let Some(report) = report {
         report.hierarchy = way;
     }
-    Some(Brought { pool: Arc::clone(&peer.pool), exchange, head, at, proxy_only: peer.proxy_only })
+    let age = head.fields.get(AGE).and_then(|value| parse_delta_seconds(value.as_bytes())).unwrap_or_default();
+    // Ages are of whole seconds, rounded down.
+    let since = at.saturating_sub(age).saturating_sub(Duration::from_secs(1));
+    let stamp = u64::try_from(since.millis()).unwrap_or(0).saturating_mul(1000);
+    Some(Brought { pool: Arc::clone(&peer.pool), exchange, head, at, proxy_only: peer.proxy_only, stamp })
 }
 
 /// Whether this is the response, and not what another cache has to say about being asked: 504 for `only-if-cached`, 403

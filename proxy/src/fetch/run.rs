@@ -8,6 +8,7 @@ use forebay_cache::body::BodyReader;
 use forebay_cache::clock::{Clock as _, Timestamp};
 use forebay_cache::fill::{Flight, Leader, Verdict};
 use forebay_cache::key::CacheKey;
+use forebay_cache::purge::Standing;
 use forebay_cache::semantics::validation::Preconditions;
 use forebay_cache::semantics::{
     Exchange as Exchanged, RequestDirectives, Storability, TargetUri, stale_if_error, storability,
@@ -136,10 +137,11 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         completion.ask(&mut outbound.fields);
     }
     let mut answer = answer;
-    let mut brought = peer::bring(&lasting, job.store.as_ref(), &outbound, candidates.is_empty(), report).await;
+    let mut brought = peer::bring(&lasting, job.store.as_ref(), &outbound, report).await;
     loop {
         let mut pool = Arc::clone(&job.pool);
         let mut unkept = None;
+        let mut as_of = None;
         let mut sent = Sent {
             method: outbound.method.clone(),
             path_query: outbound.path_query.clone(),
@@ -148,7 +150,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             at: lasting.clock.now(),
         };
         let begun = if let Some(brought) = brought.take() {
-            (pool, sent.at) = (brought.pool, brought.at);
+            (pool, sent.at, as_of) = (brought.pool, brought.at, Some(brought.stamp));
             unkept = brought.proxy_only.then_some("proxy-only");
             Ok((brought.exchange, brought.head))
         } else {
@@ -243,6 +245,15 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
                     continue;
                 }
                 None => {}
+            }
+        }
+        if let Some(as_of) = as_of.filter(|as_of| *as_of < lasting.store.purges().last()) {
+            let response = StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy).stamped(as_of);
+            if lasting.store.purges().standing(&plan.key, &response, 0) != Standing::Current {
+                // Purged here, and not yet where it came from.
+                outbound = sent.again();
+                exchange.release(&lasting, &pool).await;
+                continue;
             }
         }
         let stamp = plan.leader.fill().stamp();

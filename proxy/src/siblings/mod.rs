@@ -22,7 +22,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use forebay_cache::clock::Timestamp;
 use forebay_config::model::{self, ParentBalance};
 
-pub(crate) use self::ask::Asked;
 pub(crate) use self::peer::{Kind, Peer};
 use self::questions::Questions;
 pub(crate) use self::service::IcpService;
