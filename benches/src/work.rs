@@ -219,13 +219,14 @@ impl Work {
         if self.load.tls { server.https } else { server.http }
     }
 
-    /// One load, so that what can be stored is stored and what can be allocated is allocated.
+    /// One load, so that what can be stored is stored and what can be allocated is allocated: longer where there is more.
     ///
     /// # Errors
     ///
     /// As [`Self::measure`].
     pub fn warm(&self, server: &Server) -> Result<()> {
-        load::run(&self.load, self.address(server), 1).map_err(|error| self.failed(server, &*error))?;
+        let seconds = if matches!(self.load.urls, Urls::Of(_)) { 5 } else { 1 };
+        load::run(&self.load, self.address(server), seconds).map_err(|error| self.failed(server, &*error))?;
         Ok(())
     }
 
