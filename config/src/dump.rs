@@ -8,11 +8,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::model::{
-    CacheRules, Check, Config, Health, Icp, IcpPeer, Limits, Listen, LogTarget, RefreshPattern, Route, Site, SitePurge,
-    Sticky, Upstream, UpstreamServer, UpstreamTls,
+    CacheRules, Check, Config, Health, Icp, IcpPeer, Limits, Listen, LogTarget, ProxyProtocol, RefreshPattern, Route,
+    Site, SitePurge, Sticky, Tcp, Upstream, UpstreamServer, UpstreamTls,
 };
 use crate::preset;
-use crate::read::{BALANCE, FORMATS, MODE, PARENT_BALANCE, PRESETS, PROXY_PROTOCOL, SET_COOKIE, SLASH, show_status};
+use crate::read::{
+    BALANCE, FORMATS, MODE, PARENT_BALANCE, PRESETS, PROXY_PROTOCOL, PROXY_VERSION, SET_COOKIE, SLASH, show_status,
+};
 use crate::values::coding::CODINGS;
 use crate::values::{choice, duration, host_pattern, size};
 
@@ -71,6 +73,9 @@ impl Config {
         }
         for upstream in &self.upstreams {
             write_upstream(upstream, &mut out);
+        }
+        for tcp in &self.tcp {
+            self.write_tcp(tcp, &mut out);
         }
         for site in &self.sites {
             self.write_site(site, &mut out);
@@ -135,6 +140,22 @@ impl Config {
         routing::action(route.action.as_ref(), out);
         routing::edits("request_headers", &route.request_headers, out);
         routing::edits("response_headers", &route.response_headers, out);
+    }
+
+    fn write_tcp(&self, tcp: &Tcp, out: &mut Text) {
+        out.header("[[tcp]]");
+        out.string("listen", &tcp.listen.to_string());
+        self.write_upstream_name(Some(tcp.upstream), out);
+        if !tcp.sni.is_empty() {
+            out.list("sni", tcp.sni.iter().map(host_pattern::show));
+        }
+        out.string("send_proxy", choice::word(tcp.send_proxy, &PROXY_VERSION));
+        if tcp.proxy_protocol != ProxyProtocol::Off {
+            out.string("proxy_protocol", choice::word(tcp.proxy_protocol, &PROXY_PROTOCOL));
+        }
+        out.list("proxy_from", tcp.proxy_from.iter().map(ToString::to_string));
+        out.duration("idle_timeout", tcp.idle_timeout);
+        out.word("connections", tcp.connections);
     }
 
     fn write_upstream_name(&self, index: Option<usize>, out: &mut Text) {

@@ -5,6 +5,7 @@
 
 mod protection;
 mod routing;
+mod tcp;
 
 mod upstream;
 
@@ -18,6 +19,7 @@ pub use self::upstream::*;
 
 pub use self::protection::{AccessRule, Auth, LimitKey, Over, Protection, Rate, RequestLimit, Suspect, Suspicion};
 pub use self::routing::{Action, Condition, Conditions, FieldEdits, Rewriting, Wanted};
+pub use self::tcp::{ProxyVersion, Tcp};
 
 /// Everything one configuration file says, defaults included.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +40,8 @@ pub struct Config {
     pub disk: Option<DiskTier>,
     /// `[icp]`: sibling caches and parents. `None` without that table: nobody is asked, and no UDP port is open.
     pub icp: Option<Icp>,
+    /// `[[tcp]]`: connections that are passed on byte by byte.
+    pub tcp: Vec<Tcp>,
     /// `[[upstream]]`: pools of AP servers.
     pub upstreams: Vec<Upstream>,
     /// `[[site]]`: what is served, in the order of the file. Never empty.

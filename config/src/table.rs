@@ -61,13 +61,6 @@ impl<'r, 't> Table<'r, 't> {
             .collect()
     }
 
-    /// Refuses a word that a later version will have.
-    pub(crate) fn unsupported(&mut self, word: &'static str, shown: &str, hint: &str) {
-        if let Some((key, _)) = self.entries.remove(word) {
-            self.reading.mistake(&key, format!("{shown} is not supported by this version"), hint);
-        }
-    }
-
     /// Reports what nobody asked for, and what is missing. A word written wrong is not missing as well.
     pub(crate) fn finish(mut self) {
         for (name, (key, _)) in &self.entries {

@@ -13,7 +13,7 @@ use forebay_cache::groups::CacheGroups;
 use forebay_cache::queries::Queries;
 use forebay_cache::store::disk::{DiskConfig, DiskStore};
 use forebay_cache::store::{MemoryStore, TieredStore};
-use forebay_config::model::{HostPattern, LogTarget};
+use forebay_config::model::{self, HostPattern, LogTarget};
 use forebay_config::{Config, Places};
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
@@ -31,6 +31,7 @@ use crate::siblings::Siblings;
 use crate::site::Site;
 use crate::stages::offload::Root;
 use crate::stages::route::Routes;
+use crate::tcp::Tcp;
 use crate::upstream::{Around, Gates, Pool, Registry, Shield};
 
 /// Bytes that may wait in temporary files for slow clients, all together.
@@ -173,9 +174,10 @@ pub(crate) fn runtime(config: Config, places: Places, lasting: Arc<Lasting>) -> 
         let metrics = lasting.metrics.site(&label(&site.hosts)).map_err(other)?;
         sites.push(Arc::new(Site::new(site, &roots, &pools, metrics, &lasting.clients).map_err(AssembleError::Other)?));
     }
+    let tcp = Tcp::new(&config, &pools, &lasting.metrics).map_err(other)?;
     let hosts = config.sites.iter().map(|site| site.hosts.clone());
     let routes = Routes::new(hosts.zip(sites.iter().cloned()));
-    Ok(Runtime { config, places, certificates, routes, sites, pools, lasting })
+    Ok(Runtime { config, places, certificates, routes, tcp, sites, pools, lasting })
 }
 
 /// A runtime that serves nobody, to be asked what it would do. The directory is its own, and goes with it.
@@ -215,8 +217,31 @@ pub(crate) fn listeners(shared: &Arc<Shared>) -> Result<Vec<Listener>, AssembleE
         let tls = if listen.tls { Some(tls::server_config(shared, listen.http2).map_err(failed)?) } else { None };
         let metrics = shared.lasting.metrics.listener(&listen.address.to_string());
         let metrics = metrics.map_err(|error| AssembleError::Other(error.to_string()))?;
-        let settings = Arc::new(Settings { listen: listen.clone(), tls, metrics });
+        let settings = Arc::new(Settings { listen: listen.clone(), tls, is_raw: false, metrics });
         listeners.push(Listener { socket, settings });
+    }
+    let mut raw: Vec<&model::Tcp> = Vec::new();
+    for tcp in &runtime.config.tcp {
+        let fixed = tcp.listen.port() != 0;
+        let is_known = runtime.config.listen.iter().any(|listen| listen.address == tcp.listen)
+            || raw.iter().any(|other| other.listen == tcp.listen);
+        if !fixed || !is_known {
+            raw.push(tcp);
+        }
+    }
+    for tcp in raw {
+        let failed = |error| AssembleError::Listen { address: tcp.listen, error };
+        let socket = socket::listen(tcp.listen).map_err(failed)?;
+        let metrics = shared.lasting.metrics.listener(&tcp.listen.to_string());
+        let metrics = metrics.map_err(|error| AssembleError::Other(error.to_string()))?;
+        let listen = model::Listen {
+            address: tcp.listen,
+            tls: false,
+            http2: false,
+            proxy_protocol: tcp.proxy_protocol,
+            proxy_from: tcp.proxy_from.clone(),
+        };
+        listeners.push(Listener { socket, settings: Arc::new(Settings { listen, tls: None, is_raw: true, metrics }) });
     }
     Ok(listeners)
 }

@@ -29,6 +29,7 @@ mod siblings;
 mod simulate;
 mod site;
 mod stages;
+mod tcp;
 mod top;
 mod upstream;
 

@@ -1,7 +1,12 @@
 //! Reload: a new configuration takes the place of the old one, or nothing changes at all.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+
+use forebay_config::Config;
+use forebay_config::model::ProxyProtocol;
+use ipnet::IpNet;
 
 use forebay_config::Places;
 
@@ -31,6 +36,7 @@ fn replace(shared: &Arc<Shared>, path: &Path) -> bool {
     let present = shared.runtime();
     let fixed = [
         ("[[listen]]", config.listen != present.config.listen),
+        ("`listen` of [[tcp]]", bound(&config) != bound(&present.config)),
         ("[admin]", config.admin != present.config.admin),
         ("[log]", config.log != present.config.log),
         ("[cache.memory]", config.memory != present.config.memory),
@@ -55,4 +61,12 @@ fn replace(shared: &Arc<Shared>, path: &Path) -> bool {
             false
         }
     }
+}
+
+/// What is bound for `[[tcp]]`, and how its connections begin.
+fn bound(config: &Config) -> Vec<(SocketAddr, ProxyProtocol, &[IpNet])> {
+    let raw = config.tcp.iter().filter(|tcp| config.listen.iter().all(|listen| listen.address != tcp.listen));
+    let mut found: Vec<_> = raw.map(|tcp| (tcp.listen, tcp.proxy_protocol, tcp.proxy_from.as_slice())).collect();
+    found.dedup();
+    found
 }

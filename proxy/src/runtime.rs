@@ -24,6 +24,7 @@ use crate::listen::tls::Certificates;
 use crate::siblings::Siblings;
 use crate::site::Site;
 use crate::stages::route::Routes;
+use crate::tcp::Tcp;
 use crate::upstream::{Gates, Pool, Registry};
 
 /// Everything one configuration says, compiled. A request holds on to the one it began with.
@@ -33,6 +34,8 @@ pub(crate) struct Runtime {
     pub(crate) places: Places,
     pub(crate) certificates: Certificates,
     pub(crate) routes: Routes,
+    /// Where connections go that are passed on byte by byte.
+    pub(crate) tcp: Tcp,
     /// In the order of the config.
     pub(crate) sites: Vec<Arc<Site>>,
     /// In the order of the config.

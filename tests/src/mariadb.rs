@@ -1,5 +1,6 @@
-//! A MariaDB server on a private directory, reached by a unix socket.
+//! A MariaDB server on a private directory, reached by a unix socket; or servers that replicate, reached by TCP.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -19,6 +20,58 @@ impl MariaDb {
     /// Makes a data directory beneath `directory` and starts a server on it with an empty database `wordpress`.
     #[must_use]
     pub fn start(directory: &Path) -> Self {
+        let init = "CREATE DATABASE wordpress CHARACTER SET utf8mb4;\n";
+        Self::spawn(directory, init, &["--skip-networking".to_owned(), "--skip-log-bin".to_owned()])
+    }
+
+    /// The primary of a cluster, with this `server_id`; its user `app` has the password `app`.
+    #[must_use]
+    pub fn start_primary(directory: &Path, id: u32, address: SocketAddr) -> Self {
+        let init = "CREATE USER 'app'@'%' IDENTIFIED BY 'app';\nGRANT ALL ON *.* TO 'app'@'%';\n";
+        Self::spawn(directory, init, &[Self::of_cluster(id, address), vec!["--log-bin=binlog".to_owned()]].concat())
+    }
+
+    /// A replica of `primary`, once it has what the primary has.
+    #[must_use]
+    pub fn start_replica(directory: &Path, id: u32, address: SocketAddr, primary: SocketAddr) -> Self {
+        let server = Self::spawn(directory, "SELECT 1;\n", &Self::of_cluster(id, address));
+        let (host, port) = (primary.ip(), primary.port());
+        server.run(&format!(
+            "CHANGE MASTER TO MASTER_HOST='{host}', MASTER_PORT={port}, MASTER_USER='app', MASTER_PASSWORD='app', \
+             MASTER_USE_GTID=slave_pos; START SLAVE"
+        ));
+        let follows = || Self::ask(address, "SELECT @@server_id").is_some();
+        assert!(eventually(follows), "{}", server.run("SHOW SLAVE STATUS\\G"));
+        server
+    }
+
+    fn of_cluster(id: u32, address: SocketAddr) -> Vec<String> {
+        let (host, port) = (address.ip(), address.port());
+        vec![format!("--server-id={id}"), format!("--bind-address={host}"), format!("--port={port}")]
+    }
+
+    /// Runs a statement as root, by the socket.
+    fn run(&self, statement: &str) -> String {
+        let socket = format!("--socket={}", self.socket.display());
+        let done = Command::new("mariadb").args(["--no-defaults", "-uroot", &socket, "-e", statement]).output();
+        let done = done.expect("mariadb: run scripts/setup.sh test");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
+    /// The answer to a query of `app` at this address, on a connection of its own.
+    #[must_use]
+    pub fn ask(address: SocketAddr, query: &str) -> Option<String> {
+        let (host, port) = (format!("-h{}", address.ip()), format!("-P{}", address.port()));
+        let done = Command::new("mariadb")
+            .args(["--no-defaults", "--protocol=tcp", "--connect-timeout=10", &host, &port, "-uapp", "-papp"])
+            .args(["-N", "-B", "-e", query])
+            .output()
+            .expect("mariadb: run scripts/setup.sh test");
+        done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
+    }
+
+    fn spawn(directory: &Path, statements: &str, words: &[String]) -> Self {
         let data = directory.join("data");
         let socket = directory.join("mariadb.sock");
         let user = if rustix::process::geteuid().is_root() { "--user=root" } else { "--skip-show-database" };
@@ -35,10 +88,11 @@ impl MariaDb {
             .expect("mariadb-install-db: run scripts/setup.sh test");
         assert!(install.status.success(), "{}", String::from_utf8_lossy(&install.stderr));
         let init = directory.join("init.sql");
-        std::fs::write(&init, "CREATE DATABASE wordpress CHARACTER SET utf8mb4;\n").expect("write init.sql");
+        std::fs::write(&init, statements).expect("write init.sql");
         let log = std::fs::File::create(directory.join("mariadb.log")).expect("log");
         let child = Command::new("mariadbd")
-            .args(["--no-defaults", "--skip-networking", "--skip-log-bin", "--innodb-buffer-pool-size=64M", user])
+            .args(["--no-defaults", "--innodb-buffer-pool-size=64M", user])
+            .args(words)
             // Nothing here outlives the test.
             .args(["--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--sync-frm=0"])
             .arg(format!("--datadir={}", data.display()))

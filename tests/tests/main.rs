@@ -28,6 +28,10 @@ mod limits_requests;
 
 mod route_requests;
 
+mod tcp_mariadb;
+mod tcp_passthrough;
+mod tcp_relay;
+
 mod forward_failures;
 mod forward_fields;
 mod forward_servers;

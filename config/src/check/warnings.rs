@@ -56,8 +56,8 @@ fn upstreams(config: &Config, found: &mut Vec<String>) {
     for (index, upstream) in config.upstreams.iter().enumerate() {
         let used =
             |site: &Site| site.upstream == Some(index) || site.routes.iter().any(|route| route.upstream == Some(index));
-        if !config.sites.iter().any(used) {
-            found.push(format!("upstream {}: no site uses it", upstream.name));
+        if !config.sites.iter().any(used) && !config.tcp.iter().any(|tcp| tcp.upstream == index) {
+            found.push(format!("upstream {}: nothing uses it", upstream.name));
         }
     }
 }

@@ -21,6 +21,7 @@ mod server;
 mod site;
 mod sticky;
 pub(crate) mod syntax;
+mod tcp;
 mod upstream;
 mod upstream_tls;
 
@@ -38,6 +39,7 @@ pub(crate) use log::FORMATS;
 pub(crate) use protection::{OVER, SUSPICION};
 pub(crate) use purge::{MODE, SLASH};
 pub(crate) use site::PRESETS;
+pub(crate) use tcp::PROXY_VERSION;
 pub(crate) use upstream::BALANCE;
 
 use crate::model::{Config, DiskTier, MemoryTier};
@@ -61,9 +63,10 @@ pub(crate) fn config(reading: &Reading<'_>, root: Spanned<DeTable<'_>>) -> Confi
     let icp = table.take("icp").and_then(|item| item.table("[icp]")).map(icp::read);
     let pools = upstream::read(&mut table);
     let sites = site::read(&mut table, &pools, listeners.tls.as_ref());
-    table.unsupported("tcp", "[[tcp]]", "remove the table; this version forwards HTTP alone");
+    let claimed: Vec<_> = sites.iter().flat_map(|site| site.hosts.iter().cloned()).collect();
+    let tcp = tcp::read(&mut table, &listeners, &pools, &claimed);
     table.finish();
-    Config { server, listen: listeners.list, admin, log, limits, memory, disk, icp, upstreams: pools.list, sites }
+    Config { server, listen: listeners.list, admin, log, limits, memory, disk, icp, tcp, upstreams: pools.list, sites }
 }
 
 /// `[cache]`, the parent of the tiers.

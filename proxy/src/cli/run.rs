@@ -107,7 +107,11 @@ fn raise_descriptor_limit() {
 
 fn announce(started: &Started, demo: Option<&Demo>) {
     for listener in &started.listeners {
-        let scheme = if listener.settings.tls.is_some() { "https" } else { "http" };
+        let scheme = match &listener.settings {
+            settings if settings.is_raw => "tcp",
+            settings if settings.tls.is_some() => "https",
+            _ => "http",
+        };
         if let Ok(address) = listener.socket.local_addr() {
             eprintln!("listening on {scheme}://{address}");
         }

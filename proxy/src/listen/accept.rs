@@ -5,19 +5,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use forebay_config::model::Listen;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_rustls::StartHandshake;
 
 use super::stream::Stream;
 use super::{Connection, h1, h2, proxy_protocol};
 use crate::account::metrics::ListenerMetrics;
 use crate::guard::Held;
 use crate::runtime::Shared;
+use crate::tcp::{self, hello};
 
 /// How long accepting rests when the process is out of descriptors or memory.
 const EXHAUSTED: Duration = Duration::from_millis(100);
@@ -37,6 +39,8 @@ pub(crate) struct Listener {
 pub(crate) struct Settings {
     pub(crate) listen: Listen,
     pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Connections are passed on byte by byte.
+    pub(crate) is_raw: bool,
     pub(crate) metrics: ListenerMetrics,
 }
 
@@ -112,6 +116,28 @@ pub(super) async fn run(shared: Arc<Shared>, listener: Listener, mut drain: watc
     }
 }
 
+/// A connection of a `[[tcp]]` with an address of its own.
+async fn raw(shared: Arc<Shared>, settings: Arc<Settings>, mut socket: TcpStream, client: SocketAddr) {
+    let runtime = shared.runtime();
+    let within = runtime.config.limits.handshake_timeout;
+    let Some(names) = runtime.tcp.at(settings.listen.address) else { return };
+    let (mut name, mut early) = (None, BytesMut::new());
+    if names.asks_for_names() {
+        // Who says nothing, or something else than TLS, is for whatever is there without a name.
+        match timeout(within, hello::read(&mut socket, false)).await {
+            Ok(Ok(hello)) => (name, early) = (hello.name(), hello.bytes),
+            Ok(Err(hello::Failure::Refused(_, bytes))) => early = bytes,
+            Ok(Err(_)) => return,
+            Err(_) => {}
+        }
+    }
+    let Some(service) = names.find(name.as_deref()).cloned() else {
+        return shared.lasting.metrics.tcp_unknown.error("unknown-name");
+    };
+    drop(runtime);
+    tcp::serve(&shared.lasting, &service, socket, client, &early).await;
+}
+
 /// Counts a connection of `client` until what is returned is dropped, where clients may have so many alone.
 fn admit(shared: &Shared, client: IpAddr) -> Result<Option<Held>, ()> {
     let runtime = shared.runtime();
@@ -175,12 +201,38 @@ async fn establish(accepted: Box<Accepted>) -> Option<(Open, Session)> {
             return None;
         }
     };
+    if settings.is_raw {
+        return Some((open, Box::pin(raw(shared, settings, socket, client))));
+    }
     let Some(tls) = &settings.tls else {
         let connection = Arc::new(Connection { client, tls: None });
         return Some((open, Box::pin(h1::serve(shared, connection, Stream::Plain(socket), drain))));
     };
-    let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(socket).into_fallible();
-    let stream = match timeout(within, handshake).await {
+    let deadline = Instant::now() + within;
+    let hello = match timeout_at(deadline, hello::read(&mut socket, true)).await {
+        Ok(Ok(hello)) => hello,
+        Ok(Err(failure)) => {
+            metrics.tls_handshake_errors.inc();
+            tracing::debug!(%client, ?failure, "no ClientHello");
+            linger(socket).await;
+            return None;
+        }
+        Err(_) => {
+            metrics.tls_handshake_errors.inc();
+            return None;
+        }
+    };
+    let runtime = shared.runtime();
+    // Only those whose name is passed through: all others are terminated.
+    let passed = runtime.tcp.at(settings.listen.address).and_then(|names| names.find(hello.name().as_deref()));
+    if let Some(service) = passed.cloned() {
+        drop(runtime);
+        let session = async move { tcp::serve(&shared.lasting, &service, socket, client, &hello.bytes).await };
+        return Some((open, Box::pin(session)));
+    }
+    drop(runtime);
+    let handshake = StartHandshake::from_parts(hello.accepted, socket).into_stream(Arc::clone(tls)).into_fallible();
+    let stream = match timeout_at(deadline, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err((error, socket))) => {
             metrics.tls_handshake_errors.inc();

@@ -10,6 +10,7 @@ mod icp;
 mod process;
 mod purges;
 mod site;
+mod tcp;
 mod upstream;
 
 use std::collections::HashMap;
@@ -31,6 +32,8 @@ use self::process::Process;
 use self::purges::PurgeMetrics;
 use self::site::RequestMetrics;
 pub(crate) use self::site::SiteMetrics;
+use self::tcp::TcpFamilies;
+pub(crate) use self::tcp::TcpMetrics;
 pub(crate) use self::upstream::{HealthMetrics, UpstreamMetrics};
 
 /// `Content-Type` of [`Metrics::render`].
@@ -88,6 +91,9 @@ pub(crate) struct Metrics {
     /// Connections closed at once: the cap was reached, or the PROXY protocol was not obeyed.
     pub(crate) connections_refused: IntCounter,
 
+    tcp: TcpFamilies,
+    /// Connections that are for no `[[tcp]]`.
+    pub(crate) tcp_unknown: TcpMetrics,
     limited: IntCounterVec,
     /// Clients forgotten by the limits although what they did still mattered.
     pub(crate) limit_evictions: IntCounter,
@@ -155,6 +161,7 @@ impl Metrics {
         let build = make.gauges("forebay_build_info", "Always 1; the labels tell what runs.", &["version"])?;
         build.get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?.set(1);
 
+        let tcp = TcpFamilies::new(&make)?;
         let unrouted = SiteMetrics::new("other", requests.clone())?;
         let metrics = Self {
             process: Mutex::new(Process::new(&make)?),
@@ -232,6 +239,8 @@ impl Metrics {
                 "forebay_connections_refused_total",
                 "Client connections closed at once because they did not obey the PROXY protocol.",
             )?,
+            tcp_unknown: tcp.one("other")?,
+            tcp,
             limited: make.counters(
                 "forebay_limited_requests_total",
                 "Requests that were refused, held back or marked, by reason.",
@@ -360,6 +369,14 @@ impl Metrics {
         let [old, new] = &self.tls_handshakes;
         let [full, abbreviated] = if version == rustls::ProtocolVersion::TLSv1_2 { old } else { new };
         if resumed { abbreviated } else { full }.inc();
+    }
+
+    /// The counters of one `[[tcp]]`, by its configured address and name.
+    ///
+    /// # Errors
+    /// None in practice: the labels fit the metric.
+    pub(crate) fn tcp(&self, label: &str) -> Result<TcpMetrics> {
+        self.tcp.one(label)
     }
 
     /// Counts a request that was refused, held back or marked; `reason` is one of a fixed list.
