@@ -16,21 +16,23 @@
 //!
 //! Stages 0 and 1 are in [`crate::listen`].
 
+mod cached;
+mod pass;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay_cache::key::CacheKey;
-use forebay_cache::semantics::{ForwardReason, RequestDirectives, TargetUri};
-use forebay_cache::store::Variant;
-use http::header::{IF_MATCH, LOCATION, RANGE, VIA};
+use forebay_cache::semantics::{ForwardReason, RequestDirectives};
+use http::header::{IF_MATCH, LOCATION, VIA};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
-use tokio::sync::mpsc;
 
-use crate::account::entry::{CacheOutcome, StaleReason, UpstreamExchange};
+use self::cached::{cached, marked, stored};
+use self::pass::pass;
+use crate::account::entry::{CacheOutcome, UpstreamExchange};
 use crate::compress;
 use crate::context::Context;
 use crate::fetch::outbound::{self, Forwarding, Purpose};
-use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound, StorePlan};
 use crate::front;
 use crate::http::{Answer, Refusal, Request, RequestBody, Sink};
 use crate::listen::Connection;
@@ -40,17 +42,14 @@ use crate::runtime::Runtime;
 use crate::site::{Route, Site};
 use crate::stages::admit::{self, Form, admit};
 use crate::stages::client::{self, Client};
-use crate::stages::collapse::{self, Wanted};
-use crate::stages::deliver::{self, Source};
+use crate::stages::deliver;
 use crate::stages::guard::guard;
 use crate::stages::key::{self, Plan};
-use crate::stages::lookup::{Lookup, lookup, shared};
+use crate::stages::lookup::shared;
 use crate::stages::normalize::{Target, normalize};
 use crate::stages::offload::{Offload, offload};
-use crate::stages::partial;
-use crate::stages::rescue::{Failure, rescue, stands_in, synthetic};
+use crate::stages::rescue::{Failure, rescue};
 use crate::stages::route::{elsewhere, site};
-use crate::stages::session;
 
 /// Serves one request.
 pub(crate) async fn serve(runtime: &Arc<Runtime>, connection: &Arc<Connection>, request: Request, mut sink: Sink<'_>) {
@@ -290,140 +289,6 @@ async fn offloaded(context: &mut Context, visit: &Visit) -> Result<Option<Answer
     }
 }
 
-/// Stages 7 to 9.
-async fn cached(
-    context: &mut Context,
-    visit: Visit,
-    key: CacheKey,
-    path_query: String,
-    sink: &mut Sink<'_>,
-) -> Result<Answer, Failure> {
-    let directives = RequestDirectives::parse(&context.request.fields);
-    let forwarded = || forwarded(context, &visit, Purpose::Fill);
-    let (reason, selected, candidates) = match lookup(context, &key, &directives, forwarded).await {
-        Lookup::Usable(variant) => {
-            context.outcome = CacheOutcome::Hit;
-            return stored(context, &visit, &key, variant).await;
-        }
-        Lookup::Stale(variant, reason) => {
-            if reason == StaleReason::Revalidate {
-                let candidates = vec![variant.clone()];
-                if let Some(wanted) = wanted(context, &visit, &key, path_query, candidates) {
-                    collapse::refresh(context, &wanted);
-                }
-            }
-            context.outcome = CacheOutcome::Stale(reason);
-            return stored(context, &visit, &key, variant).await;
-        }
-        Lookup::Ask { reason, selected, candidates } => (reason, selected, candidates),
-    };
-    context.forward = Some(reason);
-    let in_parts = reason == ForwardReason::UriMiss && !directives.no_store;
-    let for_part = in_parts && partial::asks_for_part(context);
-    if for_part && let Some(answer) = partial::answer(context, &key, &self::forwarded(context, &visit, Purpose::Fill)) {
-        (context.outcome, context.forward) = (CacheOutcome::Hit, None);
-        return Ok(answer);
-    }
-    if directives.only_if_cached {
-        return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into());
-    }
-    let mut wanted = wanted(context, &visit, &key, path_query, candidates).ok_or(NO_UPSTREAM)?;
-    if for_part && !context.lasting().fills.is_in_flight(&key) {
-        return part(context, &visit, wanted, sink).await;
-    }
-    if in_parts && !for_part {
-        wanted.completion = partial::completion(context, &key, &wanted.forwarded);
-    }
-    if wanted.completion.is_some() {
-        context.forward = Some(ForwardReason::Partial);
-    }
-    context.outcome = CacheOutcome::Miss;
-    context.asked_for_whole = true;
-    // Without a validator the whole would come again, only to be thrown away (RFC 9111 section 4.3.5).
-    let head_tells = context.request.method == Method::HEAD
-        && selected.as_ref().is_some_and(|variant| variant.response.validators().is_empty());
-    let arrived = if head_tells {
-        wanted.method = Method::HEAD;
-        collapse::alone(context, &wanted, sink).await
-    } else {
-        collapse::obtain(context, &wanted, &directives, sink).await
-    };
-    let must_validate = selected.as_ref().is_some_and(|variant| variant.response.metadata().forbids_stale);
-    match arrived {
-        Ok(arrived) => arrive(context, &visit, &wanted, arrived, sink).await,
-        Err(error) => {
-            match selected.filter(|variant| stands_in(context, &visit.route, &key, variant, &directives, error)) {
-                Some(variant) => {
-                    context.outcome = CacheOutcome::Stale(StaleReason::Error);
-                    context.detail = Some(error.reason);
-                    stored(context, &visit, &key, variant).await
-                }
-                // RFC 9111 section 5.2.2.2.
-                None if must_validate && error.is_disconnection() => {
-                    Err(FetchError::new(StatusCode::GATEWAY_TIMEOUT, error.reason).into())
-                }
-                None => Err(error.into()),
-            }
-        }
-    }
-}
-
-/// A client that is suspect gets what is stored and fresh; all else is for the AP server to decide, which is told.
-async fn marked(context: &mut Context, visit: Visit, key: CacheKey, sink: &mut Sink<'_>) -> Result<Answer, Failure> {
-    let directives = RequestDirectives::parse(&context.request.fields);
-    let found = lookup(context, &key, &directives, || forwarded(context, &visit, Purpose::Fill)).await;
-    if let Lookup::Usable(variant) = found {
-        context.outcome = CacheOutcome::Hit;
-        return stored(context, &visit, &key, variant).await;
-    }
-    if directives.only_if_cached {
-        return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into());
-    }
-    pass(context, visit, ForwardReason::Bypass, "suspect", None, sink).await
-}
-
-/// Asks the origin for a range as the client does, and keeps it.
-async fn part(
-    context: &mut Context,
-    visit: &Visit,
-    mut wanted: Wanted,
-    sink: &mut Sink<'_>,
-) -> Result<Answer, Failure> {
-    context.outcome = CacheOutcome::Miss;
-    if let Some(range) = context.request.fields.get(RANGE) {
-        wanted.forwarded.insert(RANGE, range.clone());
-    }
-    let arrived = collapse::alone(context, &wanted, sink).await?;
-    arrive(context, visit, &wanted, arrived, sink).await
-}
-
-const NO_UPSTREAM: Refusal = Refusal::new(StatusCode::NOT_FOUND, "no-upstream");
-
-fn wanted(
-    context: &Context,
-    visit: &Visit,
-    key: &CacheKey,
-    path_query: String,
-    candidates: Vec<Variant>,
-) -> Option<Wanted> {
-    let pool = Arc::clone(visit.route.pool.as_ref()?);
-    let path_query = visit.toward_upstream(path_query);
-    Some(Wanted {
-        asker: session::asker(context, &pool, &path_query),
-        key: key.clone(),
-        // HEAD is answered from the response to GET.
-        method: Method::GET,
-        path_query,
-        url: visit.target.url(),
-        forwarded: forwarded(context, visit, Purpose::Fill),
-        litespeed: visit.site.litespeed,
-        route: Arc::clone(&visit.route),
-        pool,
-        candidates,
-        completion: None,
-    })
-}
-
 /// The request's fields as they are forwarded.
 pub(crate) fn forwarded(context: &Context, visit: &Visit, purpose: Purpose) -> HeaderMap {
     let forwarding = Forwarding {
@@ -440,159 +305,4 @@ pub(crate) fn forwarded(context: &Context, visit: &Visit, purpose: Purpose) -> H
     }
     visit.route.request_edits.apply(&mut fields);
     fields
-}
-
-/// A stored response answers.
-async fn stored(context: &mut Context, visit: &Visit, key: &CacheKey, variant: Variant) -> Result<Answer, Failure> {
-    context.age = Some(variant.response.current_age(context.now));
-    context.ttl = Some(variant.response.ttl(context.now));
-    context.preparing = Some(variant.clone()).filter(|_| context.outcome == CacheOutcome::Hit);
-    let answer = deliver::represent(context, &visit.site, key, &Source::Stored(variant)).await;
-    Ok(answer.unwrap_or_else(|| synthetic(StatusCode::INTERNAL_SERVER_ERROR)))
-}
-
-/// What a fill brought answers.
-async fn arrive(
-    context: &mut Context,
-    visit: &Visit,
-    wanted: &Wanted,
-    arrived: Arrived,
-    sink: &mut Sink<'_>,
-) -> Result<Answer, Failure> {
-    let mut own = HeaderMap::new();
-    match &arrived {
-        Arrived::Freshened(_) => context.outcome = CacheOutcome::Revalidated,
-        Arrived::Stored(_) => (context.outcome, context.forward) = (CacheOutcome::Hit, None),
-        Arrived::Private(_) | Arrived::Flight(..) => {}
-    }
-    let source = match arrived {
-        Arrived::Private(private) => {
-            context.detail = private.reason;
-            return Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private));
-        }
-        Arrived::Freshened(variant) | Arrived::Stored(variant) => Source::Stored(variant),
-        Arrived::Flight(flight, fields) => {
-            context.stored = flight.unkept.is_none();
-            context.detail = flight.unkept;
-            own = fields;
-            Source::Flight(flight)
-        }
-    };
-    if context.collapsed {
-        context.outcome = CacheOutcome::Collapsed;
-        context.stored = false;
-    }
-    let response = match &source {
-        Source::Stored(variant) => &variant.response,
-        Source::Flight(flight) => &flight.response,
-    };
-    let now = forebay_cache::clock::Clock::now(&context.lasting().clock);
-    let age = response.current_age(now);
-    context.ttl = Some(response.ttl(now));
-    context.age = Some(age).filter(|age| context.collapsed || context.forward.is_none() || age.as_secs() > 0);
-    if let Some(mut answer) = deliver::represent(context, &visit.site, &wanted.key, &source).await {
-        answer.fields.extend(own);
-        return Ok(answer);
-    }
-    // The flight outgrew the store before this request could board: it goes by itself.
-    let (interim, receiver) = mpsc::channel(4);
-    let job = pass_job(context, visit, Purpose::Fill, wanted.path_query.clone(), interim)?;
-    context.stored = false;
-    match collapse::wait(context, job, receiver, sink).await? {
-        Arrived::Private(private) => {
-            Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private))
-        }
-        Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
-    }
-}
-
-/// A request that is not answered from the cache. With `place` (a key, and the path and query it stands for) the response
-/// may be stored all the same.
-async fn pass(
-    context: &mut Context,
-    visit: Visit,
-    reason: ForwardReason,
-    detail: &'static str,
-    place: Option<(CacheKey, String)>,
-    sink: &mut Sink<'_>,
-) -> Result<Answer, Failure> {
-    context.outcome = CacheOutcome::Pass;
-    context.forward = Some(reason);
-    context.detail = Some(detail);
-    let (interim, receiver) = mpsc::channel(4);
-    let Some((key, path_query)) = place else {
-        let path_query = visit.toward_upstream(visit.target.raw.clone());
-        let job = pass_job(context, &visit, Purpose::Pass, path_query, interim)?;
-        return match collapse::wait(context, job, receiver, sink).await? {
-            Arrived::Private(private) => {
-                Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private))
-            }
-            Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
-        };
-    };
-    let store = StorePlan {
-        leader: context.lasting().fills.alone(&key),
-        key: key.clone(),
-        url: visit.target.url(),
-        route: Arc::clone(&visit.route),
-        candidates: Vec::new(),
-        of_one: true,
-        completion: None,
-        unkept: None,
-    };
-    let path_query = visit.toward_upstream(path_query);
-    let job = Job { store: Some(store), ..pass_job(context, &visit, Purpose::Pass, path_query, interim)? };
-    match collapse::wait(context, job, receiver, sink).await? {
-        Arrived::Private(private) => {
-            Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private))
-        }
-        Arrived::Flight(flight, own) => {
-            context.stored = flight.unkept.is_none();
-            let answer = deliver::represent(context, &visit.site, &key, &Source::Flight(flight)).await;
-            let mut answer = answer.ok_or(FetchError::UNEXPECTED)?;
-            answer.fields.extend(own);
-            Ok(answer)
-        }
-        Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
-    }
-}
-
-fn pass_job(
-    context: &mut Context,
-    visit: &Visit,
-    purpose: Purpose,
-    path_query: String,
-    interim: mpsc::Sender<(StatusCode, HeaderMap)>,
-) -> Result<Job, Refusal> {
-    let pool = Arc::clone(visit.route.pool.as_ref().ok_or(NO_UPSTREAM)?);
-    let fields = forwarded(context, visit, purpose);
-    let body = std::mem::replace(&mut context.request.body, RequestBody::Empty);
-    let expects_continue = context.request.continue_wanted.is_some();
-    let upgrade = matches!(&body, RequestBody::H1(body) if body.is_tunnel());
-    let method = if purpose == Purpose::Fill { Method::GET } else { context.request.method.clone() };
-    let target = TargetUri {
-        scheme: visit.target.scheme.to_owned(),
-        authority: visit.target.authority.clone(),
-        path: visit.target.path.clone(),
-        query: visit.target.query.clone(),
-    };
-    Ok(Job {
-        lasting: Arc::clone(context.lasting()),
-        asker: session::asker(context, &pool, &path_query),
-        pool,
-        outbound: Outbound {
-            method,
-            path_query,
-            fields,
-            body,
-            upgrade,
-            expects_continue,
-            withholds_authorization: visit.route.withholds_authorization(),
-        },
-        store: None,
-        drives: collapse::drives(context, visit.site.litespeed, &visit.target.authority),
-        invalidates: Some(Invalidates { target, site: Arc::clone(&visit.site) }),
-        interim: Some(interim),
-        background: false,
-    })
 }

@@ -1,0 +1,112 @@
+//! A request that goes on to an AP server for its client alone.
+
+use std::sync::Arc;
+
+use forebay_cache::key::CacheKey;
+use forebay_cache::semantics::{ForwardReason, TargetUri};
+use http::{HeaderMap, Method, StatusCode};
+use tokio::sync::mpsc;
+
+use super::{Visit, forwarded};
+use crate::account::entry::CacheOutcome;
+use crate::context::Context;
+use crate::fetch::outbound::Purpose;
+use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound, StorePlan};
+use crate::http::{Answer, Refusal, RequestBody, Sink};
+use crate::stages::collapse;
+use crate::stages::deliver::{self, Source};
+use crate::stages::rescue::Failure;
+use crate::stages::session;
+
+pub(super) const NO_UPSTREAM: Refusal = Refusal::new(StatusCode::NOT_FOUND, "no-upstream");
+
+/// A request that is not answered from the cache. With `place` (a key, and the path and query it stands for) the response
+/// may be stored all the same.
+pub(super) async fn pass(
+    context: &mut Context,
+    visit: Visit,
+    reason: ForwardReason,
+    detail: &'static str,
+    place: Option<(CacheKey, String)>,
+    sink: &mut Sink<'_>,
+) -> Result<Answer, Failure> {
+    context.outcome = CacheOutcome::Pass;
+    context.forward = Some(reason);
+    context.detail = Some(detail);
+    let (interim, receiver) = mpsc::channel(4);
+    let Some((key, path_query)) = place else {
+        let path_query = visit.toward_upstream(visit.target.raw.clone());
+        let job = pass_job(context, &visit, Purpose::Pass, path_query, interim)?;
+        return match collapse::wait(context, job, receiver, sink).await? {
+            Arrived::Private(private) => {
+                Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private))
+            }
+            Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
+        };
+    };
+    let store = StorePlan {
+        leader: context.lasting().fills.alone(&key),
+        key: key.clone(),
+        url: visit.target.url(),
+        route: Arc::clone(&visit.route),
+        candidates: Vec::new(),
+        of_one: true,
+        completion: None,
+        unkept: None,
+    };
+    let path_query = visit.toward_upstream(path_query);
+    let job = Job { store: Some(store), ..pass_job(context, &visit, Purpose::Pass, path_query, interim)? };
+    match collapse::wait(context, job, receiver, sink).await? {
+        Arrived::Private(private) => {
+            Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private))
+        }
+        Arrived::Flight(flight, own) => {
+            context.stored = flight.unkept.is_none();
+            let answer = deliver::represent(context, &visit.site, &key, &Source::Flight(flight)).await;
+            let mut answer = answer.ok_or(FetchError::UNEXPECTED)?;
+            answer.fields.extend(own);
+            Ok(answer)
+        }
+        Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
+    }
+}
+
+pub(super) fn pass_job(
+    context: &mut Context,
+    visit: &Visit,
+    purpose: Purpose,
+    path_query: String,
+    interim: mpsc::Sender<(StatusCode, HeaderMap)>,
+) -> Result<Job, Refusal> {
+    let pool = Arc::clone(visit.route.pool.as_ref().ok_or(NO_UPSTREAM)?);
+    let fields = forwarded(context, visit, purpose);
+    let body = std::mem::replace(&mut context.request.body, RequestBody::Empty);
+    let expects_continue = context.request.continue_wanted.is_some();
+    let upgrade = matches!(&body, RequestBody::H1(body) if body.is_tunnel());
+    let method = if purpose == Purpose::Fill { Method::GET } else { context.request.method.clone() };
+    let target = TargetUri {
+        scheme: visit.target.scheme.to_owned(),
+        authority: visit.target.authority.clone(),
+        path: visit.target.path.clone(),
+        query: visit.target.query.clone(),
+    };
+    Ok(Job {
+        lasting: Arc::clone(context.lasting()),
+        asker: session::asker(context, &pool, &path_query),
+        pool,
+        outbound: Outbound {
+            method,
+            path_query,
+            fields,
+            body,
+            upgrade,
+            expects_continue,
+            withholds_authorization: visit.route.withholds_authorization(),
+        },
+        store: None,
+        drives: collapse::drives(context, visit.site.litespeed, &visit.target.authority),
+        invalidates: Some(Invalidates { target, site: Arc::clone(&visit.site) }),
+        interim: Some(interim),
+        background: false,
+    })
+}
