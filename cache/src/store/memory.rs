@@ -25,6 +25,8 @@ pub struct MemoryStore {
     entries: Cache<CacheKey, Arc<Variants>, RandomState>,
     /// Of keys whose whole response is not stored.
     parts: Cache<CacheKey, Arc<Parts>, RandomState>,
+    /// Of `entries`, bytes.
+    size: u64,
     max_object: u64,
     evictions: Arc<AtomicU64>,
     admissions: AtomicU64,
@@ -51,6 +53,7 @@ impl MemoryStore {
     #[must_use]
     pub fn new(size: u64, max_object: u64) -> Self {
         let for_parts = size / 8;
+        let size = size - for_parts;
         let parts = Cache::builder()
             .max_capacity(for_parts)
             .weigher(|key: &CacheKey, parts: &Arc<Parts>| {
@@ -60,10 +63,9 @@ impl MemoryStore {
         let evictions = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&evictions);
         let entries = Cache::builder()
-            .max_capacity(size - for_parts)
+            .max_capacity(size)
             .weigher(|key: &CacheKey, variants: &Arc<Variants>| {
-                let bytes = variants.weight() + key.as_bytes().len() as u64 + OVERHEAD;
-                u32::try_from(bytes).unwrap_or(u32::MAX)
+                u32::try_from(weight(key, variants)).unwrap_or(u32::MAX)
             })
             .eviction_listener(move |_, _, cause| {
                 if cause == RemovalCause::Size {
@@ -72,13 +74,28 @@ impl MemoryStore {
             })
             .build_with_hasher(RandomState::new());
         let (admissions, rejections) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { entries, parts, max_object, evictions, admissions, rejections }
+        Self { entries, parts, size, max_object, evictions, admissions, rejections }
     }
 
     /// Largest content that is stored, bytes.
     #[must_use]
     pub fn max_object(&self) -> u64 {
         self.max_object
+    }
+
+    /// Bytes whole responses may take.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Keys with whole responses, as far as moka has counted them.
+    pub(super) fn keys(&self) -> u64 {
+        self.entries.entry_count()
+    }
+
+    /// Whether `stored` under `key` fits in without pushing others out, as far as moka has counted those.
+    pub(super) fn has_room(&self, key: &CacheKey, stored: &Variants) -> bool {
+        self.entries.weighted_size() + weight(key, stored) <= self.size
     }
 
     /// The stored responses of `key`.
@@ -194,4 +211,9 @@ impl MemoryStore {
             Arc::new(change(&old))
         });
     }
+}
+
+/// What an entry takes, bytes.
+fn weight(key: &CacheKey, variants: &Variants) -> u64 {
+    variants.weight() + key.as_bytes().len() as u64 + OVERHEAD
 }

@@ -4,6 +4,7 @@ pub mod disk;
 mod memory;
 mod parts;
 mod purging;
+mod recent;
 mod sweep;
 mod tiered;
 mod variants;

@@ -1,7 +1,8 @@
 //! The two tiers as one store: memory in front, disk behind it.
 //!
-//! What is stored goes to both; what is found on disk is promoted, where moka admits it (W-TinyLFU: what is asked for once
-//! does not push out what is asked for often). Content above the memory tier's `max_object` lives on disk alone.
+//! What is stored goes to both. What is found on disk is promoted while memory has room, and after that when it was found
+//! there a short while ago too (`recent.rs`), where moka admits it (W-TinyLFU: what is asked for once does not push out what
+//! is asked for often). Content above the memory tier's `max_object` lives on disk alone.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use ahash::RandomState;
 use bytes::Bytes;
 
 use super::disk::{DiskStats, DiskStore, LargeWriter, Lookup};
+use super::recent::Recent;
 use super::{MemoryStats, MemoryStore, Parts, Variant, Variants};
 use crate::key::CacheKey;
 use crate::purge::Purges;
@@ -19,6 +21,10 @@ use crate::stored::StoredResponse;
 
 /// One in so many memory hits is noted as a use on disk, so that what is hot is not evicted there for want of use.
 const NOTED: u32 = 16;
+
+/// What was found on disk earlier than so many finds ago for each key in memory is not promoted for being found again. Less
+/// than one would keep out what is more popular than most of what is held, where popularity is spread widely.
+const ROUNDS: u64 = 4;
 
 /// Counters of changes; each is shared by the keys that fall on it.
 const EPOCHS: usize = 1024;
@@ -48,6 +54,7 @@ pub struct TieredStore {
     pub(super) disk: Option<DiskStore>,
     pub(super) purges: Arc<Purges>,
     epochs: Vec<AtomicU64>,
+    recent: Recent,
     hasher: RandomState,
 }
 
@@ -57,7 +64,8 @@ impl TieredStore {
     pub fn new(memory: MemoryStore, disk: Option<DiskStore>) -> Self {
         let epochs = (0..EPOCHS).map(|_| AtomicU64::new(0)).collect();
         let purges = disk.as_ref().map(|disk| Arc::clone(disk.purges())).unwrap_or_default();
-        Self { memory, disk, purges, epochs, hasher: RandomState::new() }
+        let recent = Recent::new(if disk.is_some() { memory.size() } else { 0 });
+        Self { memory, disk, purges, epochs, recent, hasher: RandomState::new() }
     }
 
     /// Largest content that is stored in any tier, bytes.
@@ -130,10 +138,12 @@ impl TieredStore {
         if stored.is_empty() {
             return held.map(|variants| Found { variants, tier: Tier::Memory });
         }
+        // Others of the key are held: then these belong to them.
+        let is_promoted = held.is_some() || self.is_worth_memory(key, &stored);
         let merged = Arc::new(held.map_or_else(|| stored.clone(), |held| held.merged(&stored)));
         // A removal while the disk was read comes either before the second look, which then undoes the promotion, or
         // after it, and removes what was promoted itself.
-        if epoch.load(Ordering::Acquire) == before {
+        if is_promoted && epoch.load(Ordering::Acquire) == before {
             self.memory.promote(key, &stored);
             if epoch.load(Ordering::Acquire) != before {
                 self.memory.remove(key);
@@ -254,6 +264,12 @@ impl TieredStore {
 
     pub(super) fn changed(&self, key: &CacheKey) {
         self.epoch(key).fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether what was found on disk is to be promoted.
+    fn is_worth_memory(&self, key: &CacheKey, stored: &Variants) -> bool {
+        let window = self.memory.keys().saturating_mul(ROUNDS);
+        self.memory.has_room(key, stored) || self.recent.again(self.hasher.hash_one(key), window)
     }
 
     fn epoch(&self, key: &CacheKey) -> &AtomicU64 {

@@ -43,6 +43,36 @@ async fn what_memory_forgot_is_found_on_disk_and_promoted() {
     assert_eq!(found(&store, "/b").await, None);
 }
 
+/// A round through more than memory holds would push out each before it is asked for again.
+#[tokio::test]
+async fn full_memory_takes_in_what_is_found_on_disk_twice_within_a_short_while() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let content: &'static str = "x".repeat(4096).leak();
+    let names: Vec<String> = (0..4000).map(|number| format!("/{number}")).collect();
+    for name in &names {
+        store.insert(&key(name), response(content));
+    }
+    assert!(store.stats().objects < 250, "{} of 4000 are in memory", store.stats().objects);
+    let before = store.stats().admissions;
+    for name in &names {
+        assert!(found(&store, name).await.is_some(), "{name}");
+    }
+    let promoted = store.stats().admissions - before;
+    assert!(promoted < 20, "{promoted} were promoted by one round");
+    let absent = names.iter().find(|name| store.in_memory(&key(name)).is_none()).unwrap();
+    let before = store.stats().admissions;
+    for _ in 0..2 {
+        assert_eq!(found(&store, absent).await.map(|(tier, _)| tier), Some(Tier::Disk));
+    }
+    assert_eq!(store.stats().admissions, before + 1, "the second time");
+    for _ in 0..20 {
+        found(&store, absent).await;
+    }
+    assert!(store.stats().objects > 0, "moka is up to date");
+    assert_eq!(found(&store, absent).await.map(|(tier, _)| tier), Some(Tier::Memory), "asked for often");
+}
+
 #[tokio::test]
 async fn one_removal_reaches_both_tiers() {
     let directory = tempfile::tempdir().unwrap();
