@@ -29,7 +29,7 @@ pub(super) enum Verb {
 /// A server of a running instance.
 #[derive(Debug, Args)]
 pub(super) struct Named {
-    /// [POOL] SERVER: the server as the configuration or `list` names it; without a pool, in all that have it.
+    /// The server as the configuration or `list` names it; without a pool before it, in all that have it.
     #[arg(value_name = "[POOL] SERVER", num_args = 1..=2, required = true)]
     name: Vec<String>,
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! Explain: what would become of a request, why, and what to change; without sending it anywhere, unless that is asked for.
 //!
-//! No rule stands here. The request goes through the very stages that serve ([`service::decide`], [`lookup::look`]), and
+//! No rule stands here. The request goes through the very stages that serve ([`service::decide`], [`crate::stages::lookup::look`]), and
 //! what they decided is put into words: by the table of reasons, and by the place in the configuration of the word that
 //! decided.
 
