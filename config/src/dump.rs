@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::model::{
-    CacheRules, Check, Config, Health, Icp, IcpPeer, Limits, Listen, LogTarget, ProxyProtocol, RefreshPattern, Route,
-    Site, SitePurge, Sticky, Tcp, Upstream, UpstreamServer, UpstreamTls,
+    CacheRules, Check, Cluster, Config, Health, Icp, IcpPeer, Limits, Listen, LogTarget, ProxyProtocol, RefreshPattern,
+    Route, Site, SitePurge, Sticky, Tcp, Upstream, UpstreamServer, UpstreamTls,
 };
 use crate::preset;
 use crate::read::{
@@ -70,6 +70,9 @@ impl Config {
         }
         if let Some(icp) = &self.icp {
             write_icp(icp, &mut out);
+        }
+        if let Some(cluster) = &self.cluster {
+            write_cluster(cluster, &mut out);
         }
         for upstream in &self.upstreams {
             write_upstream(upstream, &mut out);
@@ -207,6 +210,22 @@ fn write_limits(limits: &Limits, out: &mut Text) {
     out.word("fields", limits.fields);
     out.size("body_size", limits.body_size);
     out.word("h2_streams", limits.h2_streams);
+}
+
+fn write_cluster(cluster: &Cluster, out: &mut Text) {
+    out.header("[cluster]");
+    out.string("redis", &cluster.redis);
+    out.string("node", &cluster.node);
+    out.string("name", &cluster.name);
+    if let Some(username) = &cluster.username {
+        out.string("username", username);
+    }
+    for (word, path) in [("password_file", &cluster.password_file), ("ca", &cluster.ca)] {
+        if let Some(path) = path {
+            out.string(word, &path.to_string_lossy());
+        }
+    }
+    out.duration("timeout", cluster.timeout);
 }
 
 fn write_icp(icp: &Icp, out: &mut Text) {

@@ -42,6 +42,8 @@ pub struct Config {
     pub icp: Option<Icp>,
     /// `[[tcp]]`: connections that are passed on byte by byte.
     pub tcp: Vec<Tcp>,
+    /// `[cluster]`: other nodes that purges reach. `None` without that table.
+    pub cluster: Option<Cluster>,
     /// `[[upstream]]`: pools of AP servers.
     pub upstreams: Vec<Upstream>,
     /// `[[site]]`: what is served, in the order of the file. Never empty.
@@ -186,6 +188,25 @@ pub struct DiskTier {
     pub size: u64,
     /// Largest stored response, bytes. Default 1 GiB, or `size` / 4 where that is less; at most `size` / 4, and 32 GiB.
     pub max_object: u64,
+}
+
+/// `[cluster]`: purges reach every node through Redis or Valkey.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// `redis://host:port`, `rediss://` for TLS. Holds no password.
+    pub redis: String,
+    /// What this node is called. No two nodes of a cluster are called the same.
+    pub node: String,
+    /// What the keys in Redis begin with. Default `forebay`.
+    pub name: String,
+    /// User of Redis' ACL. Default: Redis' default user.
+    pub username: Option<String>,
+    /// File with the password. Default: none is sent.
+    pub password_file: Option<PathBuf>,
+    /// Certificates (PEM) that Redis' own is checked against. Default: those of the system.
+    pub ca: Option<PathBuf>,
+    /// Longest wait of a purge for the other nodes. Default 1 s; range 50 ms to 30 s.
+    pub timeout: Duration,
 }
 
 /// `[icp]`: the Internet Cache Protocol, version 2 (RFC 2186).

@@ -20,6 +20,7 @@ use pingora_core::connectors::http::Connector;
 
 use crate::account::Account;
 use crate::account::metrics::Metrics;
+use crate::cluster::Cluster;
 use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
 use crate::fetch::Canary;
@@ -90,6 +91,9 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         .build_with_hasher(RandomState::new());
     let upstreams = Registry::default();
     let siblings = siblings(config, &upstreams, &metrics)?;
+    let cluster = config.cluster.as_ref();
+    let cluster =
+        cluster.map(|words| Arc::new(Cluster::new(words, &config.server.state_dir, &metrics, SystemClock.now())));
     let identity = RandomState::new().hash_one(std::process::id());
     let store = TieredStore::new(MemoryStore::new(config.memory.size, config.memory.max_object), disk(config)?);
     let fills = Arc::new(Fills::new(Arc::clone(store.purges())));
@@ -109,6 +113,7 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         clients: guard::State::new(config.limits.connections, metrics.limit_evictions.clone()),
         upstreams,
         account,
+        cluster,
         siblings,
         metrics,
         pseudonym: format!("forebay-{identity:016x}"),

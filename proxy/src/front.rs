@@ -98,6 +98,9 @@ pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut Byte
         return None;
     }
     let lasting = &runtime.lasting;
+    if lasting.cluster.as_ref().is_some_and(|cluster| cluster.is_behind()) {
+        return None;
+    }
     let variants = KEY.with_borrow_mut(|key| {
         key.clear();
         CacheKey::write(connection.scheme(), target.authority, target.path, target.query.map(str::as_bytes), key);

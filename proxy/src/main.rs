@@ -8,6 +8,7 @@ mod account;
 mod admin;
 mod assemble;
 mod cli;
+mod cluster;
 mod compress;
 mod context;
 mod demo;

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::account::Account;
 use crate::account::metrics::Metrics;
+use crate::cluster::Cluster;
 use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
 use crate::fetch::{Canary, FetchError};
@@ -61,6 +62,8 @@ pub(crate) struct Lasting {
     pub(crate) clients: guard::State,
     pub(crate) upstreams: Registry,
     pub(crate) account: Account,
+    /// Other nodes that purges reach.
+    pub(crate) cluster: Option<Arc<Cluster>>,
     /// Other caches that are asked before the AP servers.
     pub(crate) siblings: Option<Arc<Siblings>>,
     pub(crate) metrics: Arc<Metrics>,

@@ -33,6 +33,8 @@ pub mod origin_connection;
 pub mod patience;
 pub mod proxy;
 pub mod proxy_config;
+pub mod redis;
+pub mod relay;
 pub mod squid;
 pub mod wordpress;
 

@@ -155,10 +155,12 @@ fn named(text: &str) -> BTreeSet<String> {
 /// A running instance's families after one request, with the series of its histograms.
 fn metrics() -> (BTreeSet<String>, BTreeSet<String>) {
     let origin = Origin::answering(|_| Reply::ok("hello"));
-    // A sibling that is not there has its metrics all the same.
+    // A sibling and a Redis that are not there have their metrics all the same.
     let sibling = "[[icp.sibling]]\nicp = \"127.0.0.1:1\"\nhttp = \"127.0.0.1:1\"";
     let icp = format!("[icp]\naddress = \"127.0.0.1:0\"\ntimeout = \"10ms\"\n{sibling}");
-    let proxy = ProxyConfig::new().origin(&origin).extra(&icp).upstream("health = { tcp = true }").start();
+    let cluster = "[cluster]\nredis = \"redis://127.0.0.1:1\"\nnode = \"a\"";
+    let extra = ProxyConfig::new().origin(&origin).extra(&icp).extra(cluster);
+    let proxy = extra.upstream("health = { tcp = true }").start();
     assert_eq!(proxy.get("/").status, 200);
     // A request is accounted for when its answer is out.
     assert_eventually!(proxy.metric("forebay_http_requests_total", &[]) > 0.0);

@@ -66,6 +66,8 @@ mod conformance_sharing;
 
 mod compress;
 
+mod cluster_purge;
+
 mod import_files;
 
 mod purge_dialects;

@@ -5,6 +5,7 @@
 
 mod admin;
 mod cache_rules;
+mod cluster;
 mod disk;
 mod health;
 mod icp;
@@ -61,12 +62,26 @@ pub(crate) fn config(reading: &Reading<'_>, root: Spanned<DeTable<'_>>) -> Confi
     let limits = limits::read(table.take("limits").and_then(|item| item.table("[limits]")), reading);
     let (memory, disk) = cache(&mut table, reading);
     let icp = table.take("icp").and_then(|item| item.table("[icp]")).map(icp::read);
+    let cluster = table.take("cluster").and_then(|item| item.table("[cluster]")).map(cluster::read);
     let pools = upstream::read(&mut table);
     let sites = site::read(&mut table, &pools, listeners.tls.as_ref());
     let claimed: Vec<_> = sites.iter().flat_map(|site| site.hosts.iter().cloned()).collect();
     let tcp = tcp::read(&mut table, &listeners, &pools, &claimed);
     table.finish();
-    Config { server, listen: listeners.list, admin, log, limits, memory, disk, icp, tcp, upstreams: pools.list, sites }
+    Config {
+        server,
+        listen: listeners.list,
+        admin,
+        log,
+        limits,
+        memory,
+        disk,
+        icp,
+        cluster,
+        tcp,
+        upstreams: pools.list,
+        sites,
+    }
 }
 
 /// `[cache]`, the parent of the tiers.

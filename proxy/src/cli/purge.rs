@@ -45,6 +45,9 @@ struct How {
     /// Make stale rather than remove: the old page may be served while the new one is fetched.
     #[arg(long)]
     soft: bool,
+    /// Tell what each node of the cluster did; exit 1 unless all of them have done it.
+    #[arg(long, conflicts_with = "dry_run")]
+    all_nodes: bool,
     /// Count, and purge nothing.
     #[arg(long)]
     dry_run: bool,
@@ -74,7 +77,7 @@ pub(super) fn purge(purge: &Purge) -> ExitCode {
             let kind = answer.get("result").and_then(Value::as_str).unwrap_or("all");
             let done = if purge.how.dry_run { "would be purged" } else { "purged" };
             let _ = writeln!(std::io::stdout(), "{kind}: {done}; {count} stored responses found at once");
-            ExitCode::SUCCESS
+            if purge.how.all_nodes { nodes(&answer) } else { ExitCode::SUCCESS }
         }
         Ask::Refused(answer) => {
             let document: Value = serde_json::from_str(&answer).unwrap_or(Value::Null);
@@ -87,6 +90,26 @@ pub(super) fn purge(purge: &Purge) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// A line for each node.
+fn nodes(answer: &Value) -> ExitCode {
+    let Some(nodes) = answer["nodes"].as_array() else {
+        eprintln!("forebay: the instance is in no cluster\nhint: [cluster] in its configuration");
+        return ExitCode::FAILURE;
+    };
+    let mut all = true;
+    for node in nodes {
+        let (name, status) = (node["node"].as_str().unwrap_or("?"), node["status"].as_str().unwrap_or("?"));
+        let name = if name == "*" { "all others" } else { name };
+        let line = match node["count"].as_u64() {
+            Some(count) => format!("{name}: {status}, {count}"),
+            None => format!("{name}: {status}"),
+        };
+        let _ = writeln!(std::io::stdout(), "{line}");
+        all &= status == "ok";
+    }
+    if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn document(purge: &Purge) -> Value {

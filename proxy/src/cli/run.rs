@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::admin::Operator;
 use crate::assemble::{self, AssembleError};
+use crate::cluster::ClusterService;
 use crate::demo::{self, Demo};
 use crate::listen::accept::Listener;
 use crate::listen::edge::Edge;
@@ -144,6 +145,10 @@ fn serve(started: Started, config: Option<PathBuf>) {
     }
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
+    if let Some(cluster) = &shared.lasting.cluster {
+        let (lasting, cluster) = (Arc::clone(&shared.lasting), Arc::clone(cluster));
+        server.add_service(ClusterService { lasting, cluster });
+    }
     if let Some(siblings) = &shared.lasting.siblings {
         let (shared, siblings) = (Arc::clone(&shared), Arc::clone(siblings));
         server.add_service(IcpService { shared, siblings, draining: draining.clone() });

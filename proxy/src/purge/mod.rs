@@ -17,6 +17,7 @@ use forebay_cache::clock::Clock as _;
 use forebay_cache::key::CacheKey;
 use forebay_cache::purge::{Purge, PurgeError};
 
+use crate::cluster::NodeReport;
 use crate::runtime::Lasting;
 
 /// Where a purge comes from, for metrics and the log.
@@ -28,6 +29,8 @@ pub(crate) enum Origin {
     Admin,
     /// A response of an upstream.
     Upstream,
+    /// Another node.
+    Cluster,
 }
 
 impl Origin {
@@ -36,6 +39,7 @@ impl Origin {
             Self::Site => "site",
             Self::Admin => "admin",
             Self::Upstream => "upstream",
+            Self::Cluster => "cluster",
         }
     }
 }
@@ -53,12 +57,14 @@ pub(crate) struct Order {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// Stored responses taken out of use, as far as they were found at once.
     pub(crate) count: u64,
     /// Whether the purge holds after a restart.
     pub(crate) durable: bool,
+    /// What each node made of it; empty without a cluster.
+    pub(crate) nodes: Vec<NodeReport>,
 }
 
 /// Carries a purge out: the one way for all of them. When this returns, nothing it concerns is used any more, and (where
@@ -72,7 +78,7 @@ pub(crate) async fn carry_out(lasting: &Lasting, order: &Order) -> Result<Outcom
     let now = lasting.clock.now();
     if *dry_run {
         let count = lasting.store.would_purge(purge, keys, now).await?;
-        return Ok(Outcome { count, durable: true });
+        return Ok(Outcome { count, durable: true, nodes: Vec::new() });
     }
     let purged = lasting.store.purge(purge, keys, now).await?;
     lasting.metrics.purges.carried_out(purge.kind(), *origin, dialect, purged.count);
@@ -87,5 +93,13 @@ pub(crate) async fn carry_out(lasting: &Lasting, order: &Order) -> Result<Outcom
     if !purged.durable {
         tracing::error!(kind = purge.kind(), "purged, but that could not be written down: a restart may undo it");
     }
-    Ok(Outcome { count: purged.count, durable: purged.durable })
+    let nodes = match &lasting.cluster {
+        // Whoever caused a purge by the way does not wait for it.
+        Some(cluster) if *origin != Origin::Cluster => {
+            cluster.announce(purge, keys, purged.count, *origin != Origin::Upstream).await
+        }
+        _ => Vec::new(),
+    };
+    let elsewhere: u64 = nodes.iter().skip(1).filter_map(|node| node.count).sum();
+    Ok(Outcome { count: purged.count + elsewhere, durable: purged.durable, nodes })
 }

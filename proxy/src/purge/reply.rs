@@ -4,6 +4,7 @@ use forebay_cache::purge::{Purge, What};
 use http::StatusCode;
 
 use super::Outcome;
+use crate::cluster::NodeReport;
 
 /// An answer, for either listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(crate) struct Reply {
 impl Reply {
     /// The purge was carried out. `not_cached`: the status for a URL of which nothing was cached.
     pub(crate) fn done(purge: &Purge, outcome: Outcome, dry_run: bool, not_cached: u16) -> Self {
-        let Outcome { count, durable } = outcome;
+        let Outcome { count, durable, nodes } = outcome;
         let operation = operation(purge);
         let status = match (&purge.what, durable) {
             (_, false) => StatusCode::SERVICE_UNAVAILABLE,
@@ -36,6 +37,12 @@ impl Reply {
                 "purged, but not written down: a restart may undo it".to_owned()
             },
         });
+        if !nodes.is_empty()
+            && let Some(content) = content.as_object_mut()
+        {
+            let node = |node: &NodeReport| serde_json::json!({ "node": node.node, "status": node.status, "count": node.count });
+            content.insert("nodes".to_owned(), nodes.iter().map(node).collect());
+        }
         if dry_run && let Some(content) = content.as_object_mut() {
             content.insert("dry_run".to_owned(), true.into());
             content.insert("message".to_owned(), format!("Would invalidate {count} objects").into());

@@ -67,6 +67,11 @@ impl Service for IcpService {
 }
 
 impl IcpService {
+    /// Purges may have been missed: nothing that is stored is promised to anybody.
+    fn is_behind(&self) -> bool {
+        self.shared.lasting.cluster.as_ref().is_some_and(|cluster| cluster.is_behind() || !cluster.is_connected())
+    }
+
     async fn receive(&self, datagram: &[u8], from: SocketAddr, socket: &Arc<UdpSocket>, reading: &Arc<Semaphore>) {
         let siblings = &self.siblings;
         let ignored = |why| siblings.metrics.ignored(why);
@@ -80,7 +85,7 @@ impl IcpService {
                 if packet.opcode == Opcode::Secho {
                     return siblings.reply(socket, from, label, Packet { opcode: Opcode::Decho, ..packet });
                 }
-                if *self.draining.borrow() {
+                if *self.draining.borrow() || self.is_behind() {
                     return siblings.reply(socket, from, label, Packet { opcode: Opcode::MissNofetch, ..packet });
                 }
                 let runtime = self.shared.runtime();

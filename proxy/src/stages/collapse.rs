@@ -136,7 +136,9 @@ fn unseen(wanted: &Wanted, context: &Context, variants: &Variants) -> Option<Var
     // What is read from disk is another copy each time.
     let same = |candidate: &Variant| candidate.response.metadata() == response.metadata();
     let seen = wanted.candidates.iter().any(same);
-    let usable = response.is_fresh(context.now)
+    let is_hidden = lasting.cluster.as_ref().is_some_and(|cluster| cluster.hides(response));
+    let usable = !is_hidden
+        && response.is_fresh(context.now)
         && !response.metadata().validate_always
         && !lasting.groups.is_invalidated(&wanted.key, response);
     (!seen && usable).then(|| variant.clone())

@@ -53,7 +53,9 @@ pub(crate) async fn look(
         let candidates = variants.iter().cloned().collect();
         return (Lookup::Ask { reason: ForwardReason::VaryMiss, selected: None, candidates }, None);
     };
-    if context.lasting().groups.is_invalidated(key, &variant.response) {
+    let lasting = context.lasting();
+    let is_hidden = lasting.cluster.as_ref().is_some_and(|cluster| cluster.hides(&variant.response));
+    if is_hidden || lasting.groups.is_invalidated(key, &variant.response) {
         return (Lookup::Ask { reason: ForwardReason::UriMiss, selected: None, candidates: Vec::new() }, None);
     }
     let lookup = match reuse(&variant.response, directives, context.now) {

@@ -4,6 +4,7 @@
 //! the attack catalogue). What counts at the rate of requests is held as a handle: a hit costs a few atomic additions, no
 //! lookup and no allocation.
 
+mod cluster;
 mod device;
 mod gate;
 mod icp;
@@ -24,6 +25,7 @@ use prometheus::{
     TextEncoder,
 };
 
+pub(crate) use self::cluster::ClusterMetrics;
 pub(crate) use self::device::DeviceMetrics;
 use self::gate::GateFamilies;
 pub(crate) use self::gate::{GateGauges, GateMetrics};
@@ -59,6 +61,8 @@ pub(crate) struct Metrics {
     pub(crate) disk: TierMetrics,
     /// What only the disk tier has.
     pub(crate) device: DeviceMetrics,
+    /// The cluster.
+    pub(crate) cluster: Arc<ClusterMetrics>,
     /// Siblings and parents.
     pub(crate) icp: Arc<IcpMetrics>,
     /// Purges.
@@ -171,6 +175,7 @@ impl Metrics {
             memory: tiers.tier("memory")?,
             disk: tiers.tier("disk")?,
             device: DeviceMetrics::new(&make)?,
+            cluster: Arc::new(ClusterMetrics::new(&make)?),
             icp: Arc::new(IcpMetrics::new(&make)?),
             purges: PurgeMetrics::new(&make)?,
             fills_in_flight: make.gauge("forebay_fills_in_flight", "Fills that run now.")?,

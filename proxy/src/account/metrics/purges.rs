@@ -6,7 +6,7 @@ use super::Make;
 use crate::purge::Origin;
 
 const KINDS: [&str; 6] = ["url", "prefix", "regex", "tag", "host", "all"];
-const ORIGINS: [Origin; 3] = [Origin::Site, Origin::Admin, Origin::Upstream];
+const ORIGINS: [Origin; 4] = [Origin::Site, Origin::Admin, Origin::Upstream, Origin::Cluster];
 
 /// The counters of purges.
 #[derive(Debug)]

@@ -1,0 +1,129 @@
+//! A real Redis.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::certs;
+use crate::origin::closed_address;
+use crate::patience::eventually;
+
+/// Within its directory.
+const PID_FILE: &str = "redis.pid";
+
+/// A running Redis on a loopback port. Dropping it kills it.
+pub struct Redis {
+    child: Child,
+    address: SocketAddr,
+    directory: TempDir,
+    arguments: Vec<String>,
+    port: &'static str,
+}
+
+// === impl Redis ===
+
+impl Redis {
+    /// Starts one that keeps what it has.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Starts one with more arguments.
+    #[must_use]
+    pub fn with(arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Self::launch(tempfile::tempdir().expect("temporary directory"), arguments, "--port")
+    }
+
+    /// Starts one that speaks TLS alone, with a certificate of the test's authority.
+    #[must_use]
+    pub fn tls() -> Self {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let files = certs::site(directory.path(), &["127.0.0.1"]);
+        let path = |path: PathBuf| path.to_str().expect("UTF-8 path").to_owned();
+        let authority = path(certs::authority(directory.path()));
+        let words = [
+            ["--port", "0"],
+            ["--tls-auth-clients", "no"],
+            ["--tls-cert-file", &path(files.certificate)],
+            ["--tls-key-file", &path(files.key)],
+            ["--tls-ca-cert-file", &authority],
+        ];
+        let arguments = words.iter().flatten().map(|&word| word.to_owned()).collect();
+        Self::launch(directory, arguments, "--tls-port")
+    }
+
+    fn launch(directory: TempDir, arguments: Vec<String>, port: &'static str) -> Self {
+        for _ in 0..5 {
+            let address = closed_address();
+            let mut child = spawn(address, &directory, &arguments, port);
+            // It ends at once where somebody else has taken the port meanwhile.
+            if comes_up(&mut child, &directory) {
+                return Self { child, address, directory, arguments, port };
+            }
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        panic!("Redis does not come up");
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whom to trust, as PEM, if it speaks TLS.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.directory.path().join("authority.pem")
+    }
+
+    /// Kills it (SIGKILL).
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again after [`Self::kill`].
+    pub fn restart(&mut self) {
+        self.child = spawn(self.address, &self.directory, &self.arguments, self.port);
+        assert!(comes_up(&mut self.child, &self.directory), "Redis does not come back");
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Whether it listens before it ends; it writes its pid down once it does.
+fn comes_up(child: &mut Child, directory: &TempDir) -> bool {
+    let file = directory.path().join(PID_FILE);
+    let id = child.id().to_string();
+    let is_up = || std::fs::read_to_string(&file).is_ok_and(|text| text.trim() == id);
+    let mut has_ended = false;
+    eventually(|| {
+        is_up() || {
+            has_ended = child.try_wait().is_ok_and(|status| status.is_some());
+            has_ended
+        }
+    }) && !has_ended
+}
+
+fn spawn(address: SocketAddr, directory: &TempDir, arguments: &[String], port: &str) -> Child {
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "redis-server", "--save", "", "--appendonly", "yes", "--appendfsync", "no"])
+        .args(["--bind", &address.ip().to_string(), port, &address.port().to_string()])
+        .args(["--dir", directory.path().to_str().expect("UTF-8 path"), "--pidfile", PID_FILE])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server: run scripts/setup.sh test")
+}
