@@ -21,11 +21,10 @@ mod pass;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::{ForwardReason, RequestDirectives};
 use http::header::{IF_MATCH, LOCATION, VIA};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use self::cached::{cached, marked, stored};
 use self::pass::pass;
@@ -97,15 +96,7 @@ async fn answered(context: &mut Context, sink: &mut Sink<'_>) -> Answer {
 
 /// Answers a request whose head or framing cannot be trusted; the connection is closed afterwards.
 pub(crate) async fn refuse(runtime: &Arc<Runtime>, connection: &Arc<Connection>, refusal: Refusal, sink: Sink<'_>) {
-    let request = Request {
-        method: Method::GET,
-        target: Bytes::new(),
-        version: Version::HTTP_11,
-        fields: HeaderMap::new(),
-        body: RequestBody::Empty,
-        continue_wanted: None,
-    };
-    let mut context = Context::new(runtime, connection, request);
+    let mut context = Context::new(runtime, connection, Request::plain());
     let answer = rescue(&mut context, refusal.into());
     finish(context, answer, sink).await;
 }

@@ -21,6 +21,20 @@ pub(crate) struct Request {
     pub(crate) continue_wanted: Option<oneshot::Receiver<()>>,
 }
 
+impl Request {
+    /// A GET without anything special: in place of one that cannot be trusted, or that was only told of.
+    pub(crate) fn plain() -> Self {
+        Self {
+            method: Method::GET,
+            target: Bytes::new(),
+            version: Version::HTTP_11,
+            fields: HeaderMap::new(),
+            body: RequestBody::Empty,
+            continue_wanted: None,
+        }
+    }
+}
+
 /// Request content.
 #[derive(Debug, Default)]
 pub(crate) enum RequestBody {

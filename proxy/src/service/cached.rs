@@ -7,9 +7,8 @@ use forebay_cache::semantics::{ForwardReason, RequestDirectives};
 use forebay_cache::store::Variant;
 use http::header::RANGE;
 use http::{HeaderMap, Method, StatusCode};
-use tokio::sync::mpsc;
 
-use super::pass::{NO_UPSTREAM, pass, pass_job};
+use super::pass::{NO_UPSTREAM, by_itself, of_one, pass};
 use super::{Visit, forwarded};
 use crate::account::entry::{CacheOutcome, StaleReason};
 use crate::context::Context;
@@ -191,7 +190,7 @@ async fn arrive(
     let source = match arrived {
         Arrived::Private(private) => {
             context.detail = private.reason;
-            return Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private));
+            return Ok(of_one(context, visit, private));
         }
         Arrived::Freshened(variant) | Arrived::Stored(variant) => Source::Stored(variant),
         Arrived::Flight(flight, fields) => {
@@ -218,13 +217,6 @@ async fn arrive(
         return Ok(answer);
     }
     // The flight outgrew the store before this request could board: it goes by itself.
-    let (interim, receiver) = mpsc::channel(4);
-    let job = pass_job(context, visit, Purpose::Fill, wanted.path_query.clone(), interim)?;
     context.stored = false;
-    match collapse::wait(context, job, receiver, sink).await? {
-        Arrived::Private(private) => {
-            Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private))
-        }
-        Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
-    }
+    by_itself(context, visit, Purpose::Fill, wanted.path_query.clone(), sink).await
 }

@@ -11,7 +11,7 @@ use super::{Visit, forwarded};
 use crate::account::entry::CacheOutcome;
 use crate::context::Context;
 use crate::fetch::outbound::Purpose;
-use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound, StorePlan};
+use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound, Private, StorePlan};
 use crate::http::{Answer, Refusal, RequestBody, Sink};
 use crate::stages::collapse;
 use crate::stages::deliver::{self, Source};
@@ -33,16 +33,9 @@ pub(super) async fn pass(
     context.outcome = CacheOutcome::Pass;
     context.forward = Some(reason);
     context.detail = Some(detail);
-    let (interim, receiver) = mpsc::channel(4);
     let Some((key, path_query)) = place else {
         let path_query = visit.toward_upstream(visit.target.raw.clone());
-        let job = pass_job(context, &visit, Purpose::Pass, path_query, interim)?;
-        return match collapse::wait(context, job, receiver, sink).await? {
-            Arrived::Private(private) => {
-                Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private))
-            }
-            Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
-        };
+        return by_itself(context, &visit, Purpose::Pass, path_query, sink).await;
     };
     let store = StorePlan {
         leader: context.lasting().fills.alone(&key),
@@ -55,11 +48,10 @@ pub(super) async fn pass(
         unkept: None,
     };
     let path_query = visit.toward_upstream(path_query);
+    let (interim, receiver) = mpsc::channel(4);
     let job = Job { store: Some(store), ..pass_job(context, &visit, Purpose::Pass, path_query, interim)? };
     match collapse::wait(context, job, receiver, sink).await? {
-        Arrived::Private(private) => {
-            Ok(session::answer(context, &visit.site, &visit.route, visit.client.scheme, private))
-        }
+        Arrived::Private(private) => Ok(of_one(context, &visit, private)),
         Arrived::Flight(flight, own) => {
             context.stored = flight.unkept.is_none();
             let answer = deliver::represent(context, &visit.site, &key, &Source::Flight(flight)).await;
@@ -71,7 +63,28 @@ pub(super) async fn pass(
     }
 }
 
-pub(super) fn pass_job(
+/// Asks an AP server for this client alone; nothing that comes of it is stored.
+pub(super) async fn by_itself(
+    context: &mut Context,
+    visit: &Visit,
+    purpose: Purpose,
+    path_query: String,
+    sink: &mut Sink<'_>,
+) -> Result<Answer, Failure> {
+    let (interim, receiver) = mpsc::channel(4);
+    let job = pass_job(context, visit, purpose, path_query, interim)?;
+    match collapse::wait(context, job, receiver, sink).await? {
+        Arrived::Private(private) => Ok(of_one(context, visit, private)),
+        Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
+    }
+}
+
+/// What came for this client alone.
+pub(super) fn of_one(context: &Context, visit: &Visit, private: Private) -> Answer {
+    session::answer(context, &visit.site, &visit.route, visit.client.scheme, private)
+}
+
+fn pass_job(
     context: &mut Context,
     visit: &Visit,
     purpose: Purpose,

@@ -1,16 +1,14 @@
 //! Answer: what a peer is told that asks for a URL. HIT is a promise, so it is given only where a plain GET of any client
 //! would be answered by what is stored, fresh, whatever fields it has.
 
-use bytes::Bytes;
 use forebay_cache::clock::Clock as _;
 use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::{RequestDirectives, Reuse, reuse};
 use forebay_cache::store::Variants;
 use http::header::{ACCEPT_ENCODING, COOKIE};
-use http::{HeaderMap, Method, Version};
 
 use super::packet::Opcode;
-use crate::http::{Request, RequestBody};
+use crate::http::Request;
 use crate::runtime::Runtime;
 use crate::site::{Route, Site};
 use crate::stages::admit::Form;
@@ -29,7 +27,7 @@ pub(super) async fn answer(runtime: &Runtime, url: &[u8]) -> Opcode {
     if route.root.as_ref().is_some_and(is_file) {
         return Opcode::Miss;
     }
-    let Plan::Cache { key, .. } = key::plan(&plain(), &target, &route) else { return Opcode::Miss };
+    let Plan::Cache { key, .. } = key::plan(&Request::plain(), &target, &route) else { return Opcode::Miss };
     let lasting = &runtime.lasting;
     let found = lasting.store.get(&key, |variants| answers(runtime, &key, variants, &site, &route)).await;
     match found {
@@ -55,18 +53,6 @@ fn answers(runtime: &Runtime, key: &CacheKey, variants: &Variants, site: &Site, 
 /// Whether a fill never sends this field, so that it makes no difference.
 fn is_dropped(name: &http::HeaderName, site: &Site, route: &Route) -> bool {
     (*name == ACCEPT_ENCODING && !site.compress.is_empty()) || (*name == COOKIE && route.rules.drop_cookies)
-}
-
-/// A GET without anything special.
-fn plain() -> Request {
-    Request {
-        method: Method::GET,
-        target: Bytes::new(),
-        version: Version::HTTP_11,
-        fields: HeaderMap::new(),
-        body: RequestBody::Empty,
-        continue_wanted: None,
-    }
 }
 
 /// Scheme, authority, path and query of an absolute URL.

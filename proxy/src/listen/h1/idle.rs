@@ -3,11 +3,13 @@
 
 use std::cell::RefCell;
 use std::future::{Future as _, poll_fn};
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt as _;
+use tokio::time::Duration;
 
 use super::Session;
 use super::body::Incoming;
@@ -38,53 +40,56 @@ pub(super) enum Idle {
 pub(super) async fn idle(session: &mut Session, incoming: &mut Incoming) -> Idle {
     incoming.buffer = BytesMut::new();
     session.writer.rest();
+    if !session.is_first {
+        session.deadline.set(session.shared.runtime().config.limits.keepalive_timeout);
+    }
     loop {
-        if !session.is_first {
-            session.deadline.set(session.shared.runtime().config.limits.keepalive_timeout);
-        }
         let Session { shared, connection, writer, deadline, drain, .. } = session;
         let ended = tokio::select! {
             biased;
             ended = poll_fn(|cx| poll_requests(cx, shared, connection, incoming, writer)) => ended,
-            () = deadline.passed() => Some(Idle::Closed),
-            _ = drain.wait_for(|draining| *draining) => Some(Idle::Closed),
+            () = deadline.passed() => Break(Idle::Closed),
+            _ = drain.wait_for(|draining| *draining) => Break(Idle::Closed),
         };
         match ended {
-            Some(ended) => return ended,
-            None => session.is_first = false,
+            Break(ended) => return ended,
+            Continue(keepalive) => {
+                session.is_first = false;
+                session.deadline.set(keepalive);
+            }
         }
     }
 }
 
-/// Ready with `None` when all that came were hits, and are answered.
+/// Goes on when all that came were hits, and are answered: for how long the next may be waited for.
 fn poll_requests(
     cx: &mut Context<'_>,
     shared: &Shared,
     connection: &Connection,
     incoming: &mut Incoming,
     writer: &mut H1Writer,
-) -> Poll<Option<Idle>> {
+) -> Poll<ControlFlow<Idle, Duration>> {
     ARRIVED.with_borrow_mut(|arrived| {
         arrived.clear();
         arrived.reserve(HEAD_READ);
         if !ready!(pin!(incoming.reader.read_buf(arrived)).poll(cx)).is_ok_and(|read| read > 0) {
-            return Poll::Ready(Some(Idle::Closed));
+            return Poll::Ready(Break(Idle::Closed));
         }
         let runtime = shared.runtime();
         while !arrived.is_empty() {
             let Some(hit) = front::find(&runtime, connection, arrived) else {
                 incoming.buffer.extend_from_slice(arrived);
-                return Poll::Ready(Some(Idle::Request));
+                return Poll::Ready(Break(Idle::Request));
             };
             let Poll::Ready(sent) = writer.poll_hit(cx, &hit) else {
                 incoming.buffer.extend_from_slice(arrived);
-                return Poll::Ready(Some(Idle::Stuck(Box::new(hit))));
+                return Poll::Ready(Break(Idle::Stuck(Box::new(hit))));
             };
             front::account(&runtime, hit, sent);
             if sent.is_err() || !writer.keeps_alive() {
-                return Poll::Ready(Some(Idle::Over));
+                return Poll::Ready(Break(Idle::Over));
             }
         }
-        Poll::Ready(None)
+        Poll::Ready(Continue(runtime.config.limits.keepalive_timeout))
     })
 }
