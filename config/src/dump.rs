@@ -226,6 +226,10 @@ fn write_cluster(cluster: &Cluster, out: &mut Text) {
         }
     }
     out.duration("timeout", cluster.timeout);
+    if let Some(path) = &cluster.secret_file {
+        out.string("secret_file", &path.to_string_lossy());
+    }
+    out.duration("ticket_rotation", cluster.ticket_rotation);
 }
 
 fn write_icp(icp: &Icp, out: &mut Text) {

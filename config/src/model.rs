@@ -207,6 +207,11 @@ pub struct Cluster {
     pub ca: Option<PathBuf>,
     /// Longest wait of a purge for the other nodes. Default 1 s; range 50 ms to 30 s.
     pub timeout: Duration,
+    /// File with what nodes have in common and Redis must not know, 32 characters at least: keys of session tickets are
+    /// sealed with it. Default: none, and every node has ticket keys of its own.
+    pub secret_file: Option<PathBuf>,
+    /// How long a key seals new tickets; they are taken for as long again. Default 6 h; range 5 s to 24 h.
+    pub ticket_rotation: Duration,
 }
 
 /// `[icp]`: the Internet Cache Protocol, version 2 (RFC 2186).

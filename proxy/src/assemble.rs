@@ -113,6 +113,7 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         clients: guard::State::new(config.limits.connections, metrics.limit_evictions.clone()),
         upstreams,
         account,
+        tickets: Arc::default(),
         cluster,
         siblings,
         metrics,

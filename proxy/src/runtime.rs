@@ -21,6 +21,7 @@ use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
 use crate::fetch::{Canary, FetchError};
 use crate::guard;
+use crate::listen::tickets::Tickets;
 use crate::listen::tls::Certificates;
 use crate::siblings::Siblings;
 use crate::site::Site;
@@ -62,6 +63,8 @@ pub(crate) struct Lasting {
     pub(crate) clients: guard::State,
     pub(crate) upstreams: Registry,
     pub(crate) account: Account,
+    /// Keys of TLS sessions that are resumed.
+    pub(crate) tickets: Arc<Tickets>,
     /// Other nodes that purges reach.
     pub(crate) cluster: Option<Arc<Cluster>>,
     /// Other caches that are asked before the AP servers.

@@ -88,6 +88,12 @@ impl Redis {
         let _ = self.child.wait();
     }
 
+    /// Removes what it has kept, after [`Self::kill`].
+    pub fn forget(&self) {
+        let kept = self.directory.path().join("appendonlydir");
+        std::fs::remove_dir_all(kept).expect("what Redis keeps");
+    }
+
     /// Starts it again after [`Self::kill`].
     pub fn restart(&mut self) {
         self.child = spawn(self.address, &self.directory, &self.arguments, self.port);

@@ -67,6 +67,7 @@ mod conformance_sharing;
 mod compress;
 
 mod cluster_purge;
+mod cluster_tickets;
 
 mod import_files;
 

@@ -7,6 +7,9 @@ use crate::model::Cluster;
 use crate::table::Table;
 use crate::values::{Wrong, path, quoted};
 
+/// Shortest secret: whoever has what it seals can try as many as he likes.
+const SHORTEST_SECRET: usize = 32;
+
 pub(super) fn read(mut table: Table<'_, '_>) -> Cluster {
     let redis = table
         .require("redis", "say where Redis or Valkey is: redis = \"redis://192.168.0.10:6379\"")
@@ -24,6 +27,12 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Cluster {
         .take("timeout")
         .and_then(|item| item.duration(Duration::from_millis(50)..=Duration::from_secs(30)))
         .unwrap_or(Duration::from_secs(1));
+    let secret_file =
+        table.take("secret_file").and_then(|item| item.parsed("/etc/forebay/cluster.secret", secret)).map(file);
+    let ticket_rotation = table
+        .take("ticket_rotation")
+        .and_then(|item| item.duration(Duration::from_secs(5)..=Duration::from_secs(86_400)))
+        .unwrap_or(Duration::from_secs(6 * 3600));
     table.finish();
     Cluster {
         redis: redis.map(|found| found.value).unwrap_or_default(),
@@ -33,6 +42,8 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Cluster {
         password_file,
         ca,
         timeout,
+        secret_file,
+        ticket_rotation,
     }
 }
 
@@ -53,6 +64,18 @@ fn url(text: &str) -> Result<String, Wrong> {
     }
     crate::values::address::host_port(authority)?;
     Ok(text.to_owned())
+}
+
+/// A file that holds a secret long enough.
+fn secret(text: &str) -> Result<PathBuf, Wrong> {
+    let path = path::absolute(text)?;
+    let wrong = |message: String| Wrong::new(message, "make one: openssl rand -hex 32");
+    let held = std::fs::read_to_string(&path).map_err(|error| wrong(format!("{}: {error}", quoted(text))))?;
+    let length = held.trim().len();
+    if length < SHORTEST_SECRET {
+        return Err(wrong(format!("{} holds {length} characters, and that is guessed", quoted(text))));
+    }
+    Ok(path)
 }
 
 /// A name that is part of a key.

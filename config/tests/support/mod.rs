@@ -19,6 +19,8 @@ pub(crate) fn directory() -> TempDir {
     pair(at, "future", &["new.example.com"], (2090, 2091));
     let hash = "$2y$05$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe";
     fs::write(at.join("htpasswd"), format!("alice:{hash}\n")).unwrap();
+    fs::write(at.join("cluster.secret"), "0123456789abcdef0123456789abcdef\n").unwrap();
+    fs::write(at.join("short.secret"), "0123456789\n").unwrap();
     fs::write(at.join("empty.pem"), "").unwrap();
     fs::write(at.join("text.pem"), "this is no certificate\n").unwrap();
     fs::write(at.join("cut.pem"), "-----BEGIN CERTIFICATE-----\nMIIB\n").unwrap();

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use super::entry::Entry;
 use super::position::Position;
+use super::tickets::SharedTickets;
 use super::wire::{Ack, News, Node, Wire};
 use super::{Cluster, Publish, Told};
 use crate::purge::{Order, Origin, carry_out};
@@ -58,6 +59,7 @@ impl Service for ClusterService {
             awaited: AHashMap::new(),
             nodes: Vec::new(),
             at: Position::load(&self.cluster.state),
+            tickets: None,
         };
         tokio::select! {
             () = link.run() => {}
@@ -86,6 +88,8 @@ struct Link {
     nodes: Vec<Node>,
     /// How far this node has come; `None`: it does not know.
     at: Option<Position>,
+    /// Keys of session tickets, where they are shared.
+    tickets: Option<SharedTickets>,
 }
 
 impl Link {
@@ -141,6 +145,13 @@ impl Link {
     /// Catches up, then publishes and applies until the connection is lost.
     async fn serve(&mut self, mut wire: Wire) -> RedisResult<()> {
         self.cluster.fall_behind(self.lasting.clock.now());
+        self.tickets = match SharedTickets::new(&self.cluster.config, &self.lasting.tickets) {
+            Some(Err(error)) => {
+                tracing::error!(%error, "session tickets are not shared");
+                None
+            }
+            read => read.and_then(Result::ok),
+        };
         // First: whoever publishes from now on waits for this node; what was published before is read below.
         self.beat(&mut wire).await?;
         while let Some(entry) = self.outbox.front().cloned() {
@@ -310,7 +321,20 @@ impl Link {
             self.cluster.metrics.lag(node, newest.saturating_sub(at.0));
         }
         self.awaited.retain(|_, tell| !tell.is_closed());
-        Ok(())
+        self.agree_on_tickets(wire).await
+    }
+
+    async fn agree_on_tickets(&mut self, wire: &mut Wire) -> RedisResult<()> {
+        let Some(tickets) = &mut self.tickets else { return Ok(()) };
+        match tickets.agree(wire, &self.cluster.metrics).await {
+            Err(error) if !error.is_io_error() => {
+                // Redis is there and says no: purges go on.
+                tracing::error!(%error, "session tickets are not shared: may this user TIME, HSETNX and HDEL?");
+                self.tickets = None;
+                Ok(())
+            }
+            done => done,
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 mod entry;
 mod link;
 mod position;
+mod tickets;
 mod wire;
 
 use std::path::PathBuf;

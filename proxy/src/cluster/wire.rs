@@ -33,6 +33,9 @@ pub(super) struct Wire {
 /// A node: its name, when it was last heard of (milliseconds), how far it is.
 pub(super) type Node = (String, i64, Position);
 
+/// The fields of a hash.
+pub(super) type Fields = Vec<(String, Vec<u8>)>;
+
 /// An acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ack {
@@ -164,6 +167,29 @@ impl Wire {
             }
         }
         Ok(news)
+    }
+
+    /// Redis' clock, seconds, and the fields of the hash of ticket keys.
+    pub(super) async fn tickets(&mut self) -> RedisResult<(i64, Fields)> {
+        let key = self.key("tickets");
+        let ((now, _), fields): ((i64, i64), Fields) =
+            redis::pipe().cmd("TIME").cmd("HGETALL").arg(key).query_async(&mut self.connection).await?;
+        Ok((now, fields))
+    }
+
+    /// Removes the `retired` fields and writes those `offered` that are not there; what is there then.
+    pub(super) async fn offer_tickets(&mut self, retired: &[&str], offered: &Fields) -> RedisResult<Fields> {
+        let key = self.key("tickets");
+        let mut pipe = redis::pipe();
+        pipe.atomic();
+        for field in retired {
+            pipe.cmd("HDEL").arg(&key).arg(field).ignore();
+        }
+        for (field, sealed) in offered {
+            pipe.cmd("HSETNX").arg(&key).arg(field).arg(sealed).ignore();
+        }
+        let (fields,): (Fields,) = pipe.cmd("HGETALL").arg(&key).query_async(&mut self.connection).await?;
+        Ok(fields)
     }
 
     /// Says that `node` is there and how far it has come; who else has said so, when (milliseconds), and how far they are.

@@ -7,6 +7,7 @@ pub(crate) mod h2;
 mod proxy_protocol;
 pub(crate) mod socket;
 pub(crate) mod stream;
+pub(crate) mod tickets;
 pub(crate) mod tls;
 
 use std::net::SocketAddr;

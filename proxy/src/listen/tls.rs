@@ -110,7 +110,7 @@ pub(crate) fn server_config(shared: &Arc<Shared>, http2: bool) -> io::Result<Arc
     }
     config.alpn_protocols.push(b"http/1.1".to_vec());
     // Stateless: any number of clients, and memory stays what it is.
-    config.ticketer = ring::Ticketer::new().map_err(io::Error::other)?;
+    config.ticketer = shared.lasting.tickets.ticketer(b"").map_err(io::Error::other)?;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 2;
     Ok(Arc::new(config))

@@ -21,6 +21,10 @@ pub(crate) struct ClusterMetrics {
     pub(crate) replayed: IntCounter,
     /// How long purges waited for other nodes.
     pub(crate) wait: Histogram,
+    /// Keys of session tickets that are shared.
+    pub(crate) ticket_keys: IntGauge,
+    /// The period of those.
+    pub(crate) ticket_period: IntGauge,
     lag: GaugeVec,
 }
 
@@ -47,6 +51,10 @@ impl ClusterMetrics {
                     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5],
                 )?
                 .get_metric_with_label_values::<&str>(&[])?,
+            ticket_keys: make
+                .gauge("forebay_cluster_ticket_keys", "Keys of TLS session tickets shared with other nodes.")?,
+            ticket_period: make
+                .gauge("forebay_cluster_ticket_period", "Number of the rotation that TLS session tickets are in.")?,
             lag: make.add(GaugeVec::new(
                 Opts::new("forebay_cluster_lag_seconds", "How far a node is behind the one that is farthest."),
                 &["node"],
