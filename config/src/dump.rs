@@ -13,7 +13,8 @@ use crate::model::{
 };
 use crate::preset;
 use crate::read::{
-    BALANCE, FORMATS, MODE, PARENT_BALANCE, PRESETS, PROXY_PROTOCOL, PROXY_VERSION, SET_COOKIE, SLASH, show_status,
+    BALANCE, CLIENT_CERTIFICATE, FORMATS, MODE, PARENT_BALANCE, PRESETS, PROXY_PROTOCOL, PROXY_VERSION, SET_COOKIE,
+    SLASH, show_status,
 };
 use crate::values::coding::CODINGS;
 use crate::values::{choice, duration, host_pattern, size};
@@ -93,6 +94,13 @@ impl Config {
             out.string("certificate", &files.certificate.to_string_lossy());
             out.string("key", &files.key.to_string_lossy());
         }
+        if let Some(clients) = &site.client_certificate {
+            out.string("client_ca", &clients.ca.to_string_lossy());
+            if let Some(crl) = &clients.crl {
+                out.string("client_crl", &crl.to_string_lossy());
+            }
+            out.string("client_certificate", choice::word(clients.required, &CLIENT_CERTIFICATE));
+        }
         self.write_upstream_name(site.upstream, out);
         if let Some(root) = &site.root {
             out.string("root", &root.to_string_lossy());
@@ -128,6 +136,9 @@ impl Config {
         out.header("[[site.route]]");
         out.string("path", &route.path);
         routing::conditions(&route.conditions, out);
+        if let Some(required) = route.client_certificate {
+            out.string("client_certificate", choice::word(required, &CLIENT_CERTIFICATE));
+        }
         if route.upstream != site.upstream {
             self.write_upstream_name(route.upstream, out);
         }

@@ -52,6 +52,9 @@ mod values;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
+
+use rustls::server::danger::ClientCertVerifier;
 
 pub use check::warnings;
 pub use model::Config;
@@ -68,6 +71,15 @@ const FILE_SIZE_MAX: u64 = 16 << 20;
 /// In words: it cannot be read, names nobody, or has a line that is not understood.
 pub fn htpasswd(path: &Path) -> Result<Vec<(String, String)>, String> {
     check::htpasswd::read(path).map_err(|wrong| wrong.message)
+}
+
+/// What verifies the certificates of a site's visitors.
+///
+/// # Errors
+///
+/// In words: a file cannot be read, or does not hold what it should.
+pub fn client_verifier(words: &model::ClientCertificate) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    check::certificate::of_clients(words).map_err(|wrong| wrong.message)
 }
 
 /// Reads and checks a configuration file.

@@ -268,6 +268,8 @@ pub struct Site {
     pub hosts: Vec<HostPattern>,
     /// Certificate chain and key, both or neither; read and matched against each other by `check`.
     pub certificate: Option<CertificateFiles>,
+    /// `client_ca` and its companions: certificates of visitors. Default none: nobody is asked for one.
+    pub client_certificate: Option<ClientCertificate>,
     /// Index into [`Config::upstreams`]. `None`: a purely static site (then `root` is given).
     pub upstream: Option<usize>,
     /// Directory of offloaded files. Absolute and existing.
@@ -360,6 +362,17 @@ pub enum NotCached {
     NotFound = 404,
     /// 412
     PreconditionFailed = 412,
+}
+
+/// Which certificates of visitors are good, and who needs one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientCertificate {
+    /// `client_ca`: the authorities that sign them, PEM.
+    pub ca: PathBuf,
+    /// `client_crl`: those that were revoked, PEM. Default: none is known.
+    pub crl: Option<PathBuf>,
+    /// `client_certificate`: whether everybody needs one. Default true.
+    pub required: bool,
 }
 
 /// Certificate chain and private key, PEM.
@@ -483,6 +496,8 @@ pub struct Route {
     pub path: String,
     /// What a request must be beyond that.
     pub conditions: Conditions,
+    /// `client_certificate`: whether only visitors with a certificate may use it. Default: as the site says.
+    pub client_certificate: Option<bool>,
     /// Directory of offloaded files. Default: the site's.
     pub root: Option<PathBuf>,
     /// Index into [`Config::upstreams`]. Default: the site's.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 2 | admit: one Host, a target that is one, sizes | 400 405 414 431 |
 //! | 3 | normalize: one form of host and path for all that follows | 400 |
-//! | 4 | route: site, then route | 421 |
+//! | 4 | route: site, then route; certificates of visitors | 403 421 |
 //! | | guard: addresses, suspects, limits, passwords | 401 403 413 429 |
 //! | 5 | offload: a file beneath the root | 200 206 304 400 404 416 |
 //! | 6 | key: does it use the cache; no: **pass** | |
@@ -35,11 +35,13 @@ use crate::fetch::outbound::{self, Forwarding, Purpose};
 use crate::front;
 use crate::http::{Answer, Refusal, Request, RequestBody, Sink};
 use crate::listen::Connection;
+use crate::listen::visitor::Visitor;
 use crate::purge;
 use crate::route::{Asked, Rewritten};
 use crate::runtime::Runtime;
 use crate::site::{Route, Site};
 use crate::stages::admit::{self, Form, admit};
+use crate::stages::certificate;
 use crate::stages::client::{self, Client};
 use crate::stages::deliver;
 use crate::stages::guard::guard;
@@ -160,6 +162,9 @@ pub(crate) async fn decide(context: &mut Context, sink: Option<&mut Sink<'_>>) -
         client: client.address,
     };
     let route = Arc::clone(site.route_of(&asked));
+    if sink.is_some() {
+        certificate::admit(context, &site, &route)?;
+    }
     context.response_edits = route.response_edits.clone();
     admit::content(&mut context.request, route.body_size.unwrap_or(runtime.config.limits.body_size))?;
     if let (Some(words), Some(sink)) = (&route.guard, sink) {
@@ -174,7 +179,8 @@ pub(crate) async fn decide(context: &mut Context, sink: Option<&mut Sink<'_>>) -
     if let Some(answer) = offloaded(context, &visit).await? {
         return Ok(Decision::Answered(answer));
     }
-    let plan = key::plan(&context.request, &visit.target, &visit.route);
+    let known = certificate::is_known(context, &visit.site);
+    let plan = key::plan(&context.request, known, &visit.target, &visit.route);
     Ok(Decision::Planned(visit, plan))
 }
 
@@ -204,7 +210,8 @@ async fn answer(context: &mut Context, sink: &mut Sink<'_>) -> Result<Answer, Fa
                 return Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into());
             }
             let place = place(context, &visit, key, path_query);
-            pass(context, visit, ForwardReason::Bypass, "authorization", place, sink).await
+            let detail = key::credentials(&context.request);
+            pass(context, visit, ForwardReason::Bypass, detail, place, sink).await
         }
         Plan::Post { .. } | Plan::Pass(..) if RequestDirectives::parse(&context.request.fields).only_if_cached => {
             Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "only-if-cached").into())
@@ -293,6 +300,9 @@ pub(crate) fn forwarded(context: &Context, visit: &Visit, purpose: Purpose) -> H
     let mut fields = outbound::fields(&forwarding, &visit.site, &visit.route, purpose);
     if context.suspect && purpose == Purpose::Pass {
         fields.insert(outbound::SUSPECT_DOS, HeaderValue::from_static("1"));
+    }
+    if visit.site.demands.is_some() {
+        Visitor::introduce(context.connection.visitor.as_deref(), &mut fields);
     }
     visit.route.request_edits.apply(&mut fields);
     fields

@@ -13,6 +13,7 @@ use http::HeaderName;
 
 use crate::account::metrics::SiteMetrics;
 use crate::guard::{self, Guard};
+use crate::listen::visitor::Demands;
 pub(crate) use crate::route::Route;
 use crate::route::{Action, Asked, Edits, Matcher, Rewriting};
 use crate::stages::offload::Root;
@@ -42,6 +43,8 @@ pub(crate) struct Site {
     fallback: Arc<Route>,
     https_redirect: bool,
     canonical_host: Option<String>,
+    /// What visitors have to show.
+    pub(crate) demands: Option<Arc<Demands>>,
 }
 
 /// How the cache treats a route.
@@ -135,9 +138,12 @@ impl Site {
             Ok::<_, String>((!edits.is_empty()).then(|| Arc::new(edits)))
         };
         let own = guard(&site.protection)?;
+        let demands = site.client_certificate.as_ref().map(Demands::load).transpose()?.map(Arc::new);
+        let for_all = demands.as_ref().is_some_and(|demands| demands.are_for_all());
         let fallback = Arc::new(Route {
             prefix: "/".to_owned(),
             matcher: Matcher::any(),
+            certified: for_all,
             pool: pool(site.upstream),
             root: root(site.root.as_ref()),
             rules: Rules::new(&site.cache, site)?,
@@ -153,6 +159,7 @@ impl Site {
             routes.push(Arc::new(Route {
                 prefix: route.path.clone(),
                 matcher: Matcher::new(&route.path, &route.conditions)?,
+                certified: for_all || route.client_certificate == Some(true),
                 pool: pool(route.upstream.or(site.upstream)),
                 root: root(route.root.as_ref()).filter(|_| route.offload),
                 rules: Rules::new(&route.cache, site)?,
@@ -180,6 +187,7 @@ impl Site {
             fallback,
             https_redirect: site.https_redirect,
             canonical_host: site.canonical_host.clone(),
+            demands,
         })
     }
 
@@ -198,10 +206,11 @@ impl Site {
     }
 
     /// The route of a path whose slashes are merged; `None` where more has to be looked at than the path, or where what is
-    /// stored is not what is sent.
+    /// stored is not what is sent, or who asks has to be looked at.
     pub(crate) fn plain_route(&self, path: &str) -> Option<&Arc<Route>> {
         let route = self.routes.iter().find(|route| route.matcher.matches_path(path)).unwrap_or(&self.fallback);
-        (route.matcher.is_by_path() && route.is_plain()).then_some(route)
+        let is_open = self.demands.is_none();
+        (is_open && route.matcher.is_by_path() && route.is_plain()).then_some(route)
     }
 
     /// Where requests for this scheme and host are led instead: scheme and host.

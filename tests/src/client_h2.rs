@@ -11,6 +11,7 @@ use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{Method, Request};
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -52,7 +53,18 @@ impl H2Client {
     /// Connects with ALPN `h2`; `name` is both SNI and the authority of requests.
     #[must_use]
     pub fn connect(address: SocketAddr, name: &str) -> Self {
-        Self::connect_with(address, name, &h2::client::Builder::new())
+        Self::connect_with(address, name, &h2::client::Builder::new(), crate::certs::client_config(&["h2"]))
+    }
+
+    /// Connects with these TLS settings, which offer `h2`.
+    #[must_use]
+    pub fn connect_as(address: SocketAddr, name: &str, config: ClientConfig) -> Self {
+        Self::connect_with(address, name, &h2::client::Builder::new(), config)
+    }
+
+    /// Asks for this authority from now on.
+    pub fn ask_for(&mut self, authority: &str) {
+        authority.clone_into(&mut self.authority);
     }
 
     /// Connects with a small flow-control window, so that the peer feels how slowly content is read.
@@ -60,15 +72,15 @@ impl H2Client {
     pub fn connect_with_window(address: SocketAddr, name: &str, window: u32) -> Self {
         let mut builder = h2::client::Builder::new();
         builder.initial_window_size(window);
-        Self::connect_with(address, name, &builder)
+        Self::connect_with(address, name, &builder, crate::certs::client_config(&["h2"]))
     }
 
-    fn connect_with(address: SocketAddr, name: &str, builder: &h2::client::Builder) -> Self {
+    fn connect_with(address: SocketAddr, name: &str, builder: &h2::client::Builder, config: ClientConfig) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
         let sender = runtime.block_on(async {
             let tcp = TcpStream::connect(address).await.expect("connect");
-            let config = Arc::new(crate::certs::client_config(&["h2"]));
+            let config = Arc::new(config);
             let server = ServerName::try_from(name.to_owned()).expect("server name");
             let tls = tokio_rustls::TlsConnector::from(config).connect(server, tcp).await.expect("TLS handshake");
             assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]), "ALPN");

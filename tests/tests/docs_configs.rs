@@ -45,7 +45,7 @@ fn at_home(config: &str, directory: &Path) -> String {
         }
         let place = match (table.as_str(), line.split_once('=').map(|(word, _)| word.trim())) {
             (_, Some("root")) => Some(root.display().to_string()),
-            (_, Some("certificate" | "ca" | "secret_file")) => Some(certificate.clone()),
+            (_, Some("certificate" | "ca" | "client_ca" | "secret_file")) => Some(certificate.clone()),
             (_, Some("key")) => Some(key.clone()),
             ("log", Some("path")) => Some(log.clone()),
             _ => None,

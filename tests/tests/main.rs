@@ -22,6 +22,7 @@ mod listen_connections;
 mod listen_deadlines;
 mod listen_proxy_protocol;
 mod listen_tls;
+mod listen_visitors;
 
 mod limits_access;
 mod limits_requests;

@@ -264,7 +264,9 @@ fn private(exchange: &Exchange<'_>, _: &StorePolicy) -> Option<Reason> {
 /// RFC 9111 section 3.5.
 fn authorization(exchange: &Exchange<'_>, _: &StorePolicy) -> Option<Reason> {
     let shared = is_shared_despite_authorization(&exchange.directives);
-    (exchange.request.contains_key(AUTHORIZATION) && !shared).then_some(Reason::Authorization)
+    // A certificate of the client's (RFC 9440) names it as a password does.
+    let personal = exchange.request.contains_key(AUTHORIZATION) || exchange.request.contains_key("client-cert");
+    (personal && !shared).then_some(Reason::Authorization)
 }
 
 /// Whether a response says that it is the same for those who authenticate and those who do not (RFC 9111 section 3.5).

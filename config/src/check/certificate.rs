@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::ParsedCertificate;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SigningKey};
-use rustls::{Error, InconsistentKeys};
+use rustls::{Error, InconsistentKeys, RootCertStore};
 
+use crate::model::ClientCertificate;
 use crate::values::{Wrong, quoted};
 
 /// Largest file that is read: a chain has a few KiB.
@@ -74,6 +76,44 @@ pub(crate) fn belong_together(chain: Vec<CertificateDer<'static>>, key: Arc<dyn 
         // The kinds of key `key` lets through all tell their public half.
         _ => Ok(()),
     }
+}
+
+/// The authorities of a PEM file: at least one, and each can be trusted.
+pub(crate) fn authorities(path: &Path) -> Result<RootCertStore, Wrong> {
+    let mut store = RootCertStore::empty();
+    for (index, der) in chain(path)?.into_iter().enumerate() {
+        store.add(der).map_err(|error| {
+            let reason = error.to_string();
+            let reason = reason.trim_start_matches("invalid peer certificate: ");
+            let message = format!("certificate {} of {} is not valid X.509: {reason}", index + 1, shown(path));
+            Wrong::new(message, "see it with: openssl x509 -text -in FILE")
+        })?;
+    }
+    Ok(store)
+}
+
+/// What verifies the certificates of visitors.
+pub(crate) fn of_clients(words: &ClientCertificate) -> Result<Arc<dyn ClientCertVerifier>, Wrong> {
+    let store = authorities(&words.ca)?;
+    let provider = Arc::new(ring::default_provider());
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider);
+    if let Some(path) = &words.crl {
+        let lists = CertificateRevocationListDer::pem_slice_iter(&read(path)?).collect::<Result<Vec<_>, _>>();
+        let lists = lists.map_err(|error| not_pem(path, &error))?;
+        if lists.is_empty() {
+            let hint = "name a PEM file with -----BEGIN X509 CRL-----";
+            return Err(Wrong::new(format!("{} holds no revocation list", shown(path)), hint));
+        }
+        // A list of one authority says nothing of those of another; beneath an authority with a list it holds.
+        builder = builder.with_crls(lists).only_check_end_entity_revocation().allow_unknown_revocation_status();
+    }
+    if !words.required {
+        builder = builder.allow_unauthenticated();
+    }
+    builder.build().map_err(|error| {
+        let path = words.crl.as_ref().unwrap_or(&words.ca);
+        Wrong::new(format!("{} cannot be used: {error}", shown(path)), "see it with: openssl crl -text -in FILE")
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Wrong> {

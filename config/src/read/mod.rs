@@ -5,6 +5,7 @@
 
 mod admin;
 mod cache_rules;
+mod client_certificate;
 mod cluster;
 mod disk;
 mod health;
@@ -33,6 +34,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub(crate) use cache_rules::SET_COOKIE;
+pub(crate) use client_certificate::CLIENT_CERTIFICATE;
 pub(crate) use health::show_status;
 pub(crate) use icp::PARENT_BALANCE;
 pub(crate) use listen::PROXY_PROTOCOL;

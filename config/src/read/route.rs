@@ -1,7 +1,7 @@
 //! `[[site.route]]`
 
 use super::upstream::Pools;
-use super::{cache_rules, protection, routing};
+use super::{cache_rules, client_certificate, protection, routing};
 use crate::model::{Conditions, Route, Site};
 use crate::reading::Located;
 use crate::table::Table;
@@ -57,6 +57,7 @@ pub(super) fn read(mut table: Table<'_, '_>, site: &Site, pools: &Pools, seen: &
         let hint = "a parameter that is left out of the key cannot choose what is stored: write cache = \"off\"";
         reading.misfit(&place, format!("`query`: {name:?} is one of `ignore_params`"), hint);
     }
+    let client_certificate = client_certificate::of_route(&mut table, site);
     let protection = protection::read(&mut table, site.protection.clone(), "site.route");
     let rewriting = routing::rewriting(&mut table, pattern.as_deref());
     let action = routing::action(&mut table);
@@ -66,6 +67,7 @@ pub(super) fn read(mut table: Table<'_, '_>, site: &Site, pools: &Pools, seen: &
     Some(Route {
         path: pattern?,
         conditions,
+        client_certificate,
         upstream,
         root,
         offload,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::upstream::Pools;
-use super::{cache_rules, protection, purge, route, routing};
+use super::{cache_rules, client_certificate, protection, purge, route, routing};
 use crate::check::certificate;
 use crate::model::{CertificateFiles, Coding, HostPattern, Preset, Site};
 use crate::preset;
@@ -50,6 +50,7 @@ impl Sites<'_> {
         let reading = table.reading;
         let hosts = self.hosts(&mut table);
         let certificate = self.certificate(&mut table);
+        let client_certificate = client_certificate::read(&mut table);
         let upstream_item = table.take("upstream");
         let root_item = table.take("root");
         if upstream_item.is_none() && root_item.is_none() {
@@ -87,6 +88,7 @@ impl Sites<'_> {
         let mut site = Site {
             hosts,
             certificate,
+            client_certificate,
             upstream,
             root,
             index,

@@ -74,7 +74,7 @@ impl Question {
             body: RequestBody::Empty,
             continue_wanted: None,
         };
-        Ok((Connection { client, tls }, request))
+        Ok((Connection { client, tls, visitor: None }, request))
     }
 }
 

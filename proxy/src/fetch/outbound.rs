@@ -24,7 +24,7 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Fields by which applications let a request say that it is another one, or comes from elsewhere. They are no part of
 /// the cache key, so a client's copies never reach an AP server (cache poisoning; httpoxy for `proxy`).
-const FORGEABLE: [&str; 27] = [
+const FORGEABLE: [&str; 34] = [
     "surrogate-capability",
     "x-lscache",
     "forwarded",
@@ -52,6 +52,13 @@ const FORGEABLE: [&str; 27] = [
     "proxy",
     "x-sendfile",
     "suspectdos",
+    "client-cert",
+    "client-cert-chain",
+    "x-ssl-client-verify",
+    "x-ssl-client-subject-dn",
+    "x-ssl-client-issuer-dn",
+    "x-ssl-client-serial",
+    "x-ssl-client-fingerprint",
 ];
 
 /// Tells an AP server that a client asks for too much, in the word of mod_dosdetector.

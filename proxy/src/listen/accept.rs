@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::StartHandshake;
 
 use super::stream::Stream;
-use super::{Connection, h1, h2, proxy_protocol};
+use super::{Connection, h1, h2, proxy_protocol, tls};
 use crate::account::metrics::ListenerMetrics;
 use crate::guard::Held;
 use crate::runtime::Shared;
@@ -205,7 +205,7 @@ async fn establish(accepted: Box<Accepted>) -> Option<(Open, Session)> {
         return Some((open, Box::pin(raw(shared, settings, socket, client))));
     }
     let Some(tls) = &settings.tls else {
-        let connection = Arc::new(Connection { client, tls: None });
+        let connection = Arc::new(Connection { client, tls: None, visitor: None });
         return Some((open, Box::pin(h1::serve(shared, connection, Stream::Plain(socket), drain))));
     };
     let deadline = Instant::now() + within;
@@ -230,8 +230,19 @@ async fn establish(accepted: Box<Accepted>) -> Option<(Open, Session)> {
         let session = async move { tcp::serve(&shared.lasting, &service, socket, client, &hello.bytes).await };
         return Some((open, Box::pin(session)));
     }
+    let demands = tls::demands(&runtime, hello.name().as_deref());
     drop(runtime);
-    let handshake = StartHandshake::from_parts(hello.accepted, socket).into_stream(Arc::clone(tls)).into_fallible();
+    let config = match &demands {
+        None => Arc::clone(tls),
+        Some(demands) => match demands.server_config(&shared, settings.listen.http2) {
+            Ok(config) => config,
+            Err(error) => {
+                tracing::error!(%error, "no configuration for client certificates");
+                return None;
+            }
+        },
+    };
+    let handshake = StartHandshake::from_parts(hello.accepted, socket).into_stream(config).into_fallible();
     let stream = match timeout_at(deadline, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err((error, socket))) => {
@@ -247,10 +258,19 @@ async fn establish(accepted: Box<Accepted>) -> Option<(Open, Session)> {
     };
     let session = stream.get_ref().1;
     let version = session.protocol_version().unwrap_or(ProtocolVersion::TLSv1_3);
-    metrics.tls_handshake(version, session.handshake_kind() == Some(HandshakeKind::Resumed));
+    let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+    let visitor = match demands.map(|demands| demands.meet(session.peer_certificates(), resumed)).transpose() {
+        Ok(visitor) => visitor.map(Box::new),
+        Err(error) => {
+            metrics.tls_handshake_errors.inc();
+            tracing::debug!(%client, %error, "the client's certificate is not good any more");
+            return None;
+        }
+    };
+    metrics.tls_handshake(version, resumed);
     let version = if version == ProtocolVersion::TLSv1_2 { "TLSv1.2" } else { "TLSv1.3" };
     let is_h2 = session.alpn_protocol() == Some(b"h2");
-    let connection = Arc::new(Connection { client, tls: Some(version) });
+    let connection = Arc::new(Connection { client, tls: Some(version), visitor });
     let stream = Stream::Tls(Box::new(stream));
     let session: Session = if is_h2 {
         Box::pin(h2::serve(shared, connection, stream, drain))

@@ -9,8 +9,11 @@ pub(crate) mod socket;
 pub(crate) mod stream;
 pub(crate) mod tickets;
 pub(crate) mod tls;
+pub(crate) mod visitor;
 
 use std::net::SocketAddr;
+
+use self::visitor::Visitor;
 
 /// What is known of a client connection.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Connection {
     pub(crate) client: SocketAddr,
     /// The TLS version, for TLS connections.
     pub(crate) tls: Option<&'static str>,
+    /// What it showed, where the site it was made for asks visitors for a certificate.
+    pub(crate) visitor: Option<Box<Visitor>>,
 }
 
 impl Connection {

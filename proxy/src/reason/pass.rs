@@ -42,6 +42,11 @@ pub(super) const PASS: &[Row] = &[
         "Let the origin answer `Cache-Control: public` or `s-maxage` where the response is the same for everybody.",
     ),
     (
+        "client-certificate",
+        "A certificate says who the visitor is, and nothing that is stored says it is meant for everybody.",
+        "Let the origin answer `Cache-Control: public` or `s-maxage` where the response is the same for all who may see it.",
+    ),
+    (
         "bypass-cookie",
         "The request carries a cookie that `bypass_cookies` names: the visitor is logged in, or has a cart.",
         "Ask without the cookie; if it means nothing to the origin, take it out of `bypass_cookies`.",

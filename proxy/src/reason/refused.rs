@@ -79,6 +79,16 @@ pub(super) const REFUSED: &[Row] = &[
         CLIENT,
     ),
     ("head-timeout", "The head did not arrive within `head_timeout`.", ""),
+    (
+        "no-client-certificate",
+        "The site or route is for visitors with a certificate (`client_certificate`), and this one showed none; without TLS none can be shown.",
+        "Install one in the browser, signed by an authority of `client_ca`, and come by https.",
+    ),
+    (
+        "other-client-certificate",
+        "The connection was made for another site, which asks visitors for other certificates or none.",
+        "Nothing: browsers make a connection of its own for this site and ask again. Other clients must send its name by SNI.",
+    ),
     ("expectation", "`Expect` asks for something else than `100-continue`.", CLIENT),
     ("version", "The HTTP version is not spoken here.", CLIENT),
     ("no-host", "There is no `Host`.", CLIENT),

@@ -28,6 +28,8 @@ use crate::upstream::Pool;
 pub(crate) struct Route {
     pub(super) prefix: String,
     pub(crate) matcher: Matcher,
+    /// For visitors with a certificate alone.
+    pub(crate) certified: bool,
     /// `None`: files alone.
     pub(crate) pool: Option<Arc<Pool>>,
     /// Where its files are; `None`: there are none.

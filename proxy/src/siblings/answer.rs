@@ -27,7 +27,7 @@ pub(super) async fn answer(runtime: &Runtime, url: &[u8]) -> Opcode {
     if route.root.as_ref().is_some_and(is_file) {
         return Opcode::Miss;
     }
-    let Plan::Cache { key, .. } = key::plan(&Request::plain(), &target, &route) else { return Opcode::Miss };
+    let Plan::Cache { key, .. } = key::plan(&Request::plain(), false, &target, &route) else { return Opcode::Miss };
     let lasting = &runtime.lasting;
     let found = lasting.store.get(&key, |variants| answers(runtime, &key, variants, &site, &route)).await;
     match found {

@@ -173,7 +173,7 @@ impl Simulation {
             body: RequestBody::Empty,
             continue_wanted: None,
         };
-        Some((Arc::new(Connection { client, tls: https.then_some("TLSv1.3") }), request))
+        Some((Arc::new(Connection { client, tls: https.then_some("TLSv1.3"), visitor: None }), request))
     }
 
     /// Whether the response may be stored and for how long, as far as the log tells.

@@ -81,7 +81,7 @@ mod tests {
             explain_to: Vec::new(),
         };
         let peer = SocketAddr::new(peer.parse().unwrap(), 1);
-        let connection = Connection { client: peer, tls: None };
+        let connection = Connection { client: peer, tls: None, visitor: None };
         let mut fields = HeaderMap::new();
         for (name, value) in lines {
             fields.append(*name, value.parse().unwrap());

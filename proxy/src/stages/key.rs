@@ -25,9 +25,9 @@ pub(crate) enum Plan {
     Pass(ForwardReason, &'static str),
 }
 
-/// Decides for a request in comparison form.
-pub(crate) fn plan(request: &Request, target: &Target, route: &Route) -> Plan {
-    if let Some((reason, detail)) = objection(request, target, &route.rules) {
+/// Decides for a request in comparison form; `known`: a certificate says who asks.
+pub(crate) fn plan(request: &Request, known: bool, target: &Target, route: &Route) -> Plan {
+    if let Some((reason, detail)) = objection(request, known, target, &route.rules) {
         return Plan::Pass(reason, detail);
     }
     let query = target.query.as_deref().and_then(|query| shape(query, &route.rules));
@@ -38,9 +38,14 @@ pub(crate) fn plan(request: &Request, target: &Target, route: &Route) -> Plan {
     };
     match request.method {
         Method::POST => Plan::Post { key, path_query },
-        _ if request.fields.contains_key(AUTHORIZATION) => Plan::Authorized { key, path_query },
+        _ if known || request.fields.contains_key(AUTHORIZATION) => Plan::Authorized { key, path_query },
         _ => Plan::Cache { key, path_query },
     }
+}
+
+/// By which a request with credentials is passed on.
+pub(crate) fn credentials(request: &Request) -> &'static str {
+    if request.fields.contains_key(AUTHORIZATION) { "authorization" } else { "client-certificate" }
 }
 
 /// The key of a URI found in a response, under the rules of its site.
@@ -63,10 +68,11 @@ pub(crate) fn shape(query: &str, rules: &Rules) -> Option<String> {
     String::from_utf8(shaped.into_owned()).ok()
 }
 
-fn objection(request: &Request, target: &Target, rules: &Rules) -> Option<(ForwardReason, &'static str)> {
+fn objection(request: &Request, known: bool, target: &Target, rules: &Rules) -> Option<(ForwardReason, &'static str)> {
     let bypass = |detail| Some((ForwardReason::Bypass, detail));
     let post = request.method == Method::POST;
     if !matches!(request.method, Method::GET | Method::HEAD | Method::POST)
+        || post && known
         || post && [AUTHORIZATION, COOKIE, UPGRADE].iter().any(|name| request.fields.contains_key(name))
     {
         return Some((ForwardReason::Method, "method"));
@@ -81,8 +87,8 @@ fn objection(request: &Request, target: &Target, rules: &Rules) -> Option<(Forwa
     if !post && !request.body.is_empty() {
         return bypass("request-content");
     }
-    if request.fields.contains_key(AUTHORIZATION) && request.fields.contains_key(COOKIE) {
-        return bypass("authorization");
+    if (known || request.fields.contains_key(AUTHORIZATION)) && request.fields.contains_key(COOKIE) {
+        return bypass(credentials(request));
     }
     if is_bypassed(&target.path, rules) {
         return bypass("bypass-path");

@@ -1,6 +1,7 @@
 //! The stages of a request, in their order. Each is a function that returns a decision with its reason.
 
 pub(crate) mod admit;
+pub(crate) mod certificate;
 pub(crate) mod client;
 pub(crate) mod collapse;
 pub(crate) mod deliver;
