@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::model::{
     CacheRules, Check, Cluster, Config, Health, Icp, IcpPeer, Limits, Listen, LogTarget, ProxyProtocol, RefreshPattern,
-    Route, Site, SitePurge, Sticky, Tcp, Upstream, UpstreamServer, UpstreamTls,
+    Resolver, Route, ServerName, Site, SitePurge, Sticky, Tcp, Upstream, UpstreamServer, UpstreamTls,
 };
 use crate::preset;
 use crate::read::{
@@ -75,6 +75,7 @@ impl Config {
         if let Some(cluster) = &self.cluster {
             write_cluster(cluster, &mut out);
         }
+        write_resolver(&self.resolver, &mut out);
         for upstream in &self.upstreams {
             write_upstream(upstream, &mut out);
         }
@@ -271,6 +272,14 @@ fn write_peer(peer: &IcpPeer, out: &mut Text) {
     out.word("proxy_only", peer.proxy_only);
 }
 
+fn write_resolver(resolver: &Resolver, out: &mut Text) {
+    out.header("[resolver]");
+    out.list("servers", resolver.servers.iter().map(ToString::to_string));
+    out.duration("min_ttl", resolver.min_ttl);
+    out.duration("max_ttl", resolver.max_ttl);
+    out.duration("timeout", resolver.timeout);
+}
+
 fn write_upstream(upstream: &Upstream, out: &mut Text) {
     out.header("[[upstream]]");
     out.string("name", &upstream.name);
@@ -350,7 +359,11 @@ fn upstream_tls(tls: &UpstreamTls) -> String {
 
 /// An entry of `servers`; what is rare stands there only where it is.
 fn server(server: &UpstreamServer) -> String {
-    let mut text = format!("{{ address = {}, weight = {}", quote(&server.address), server.weight);
+    let mut text = format!("{{ address = {}", quote(&server.address));
+    // Shares in a service are for its records to say.
+    if !matches!(server.name, Some(ServerName::Service(_))) {
+        let _ = write!(text, ", weight = {}", server.weight);
+    }
     // Writing to a string cannot fail.
     if server.max_connections > 0 {
         let _ = write!(text, ", max_connections = {}", server.max_connections);

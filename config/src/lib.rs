@@ -73,6 +73,15 @@ pub fn htpasswd(path: &Path) -> Result<Vec<(String, String)>, String> {
     check::htpasswd::read(path).map_err(|wrong| wrong.message)
 }
 
+/// A server of an upstream by its address, its name or that of a service (`srv:…`); nothing is looked up.
+///
+/// # Errors
+///
+/// In words: it is none of these.
+pub fn server(text: &str) -> Result<model::UpstreamServer, String> {
+    read::server_words(text).map_err(|wrong| wrong.message)
+}
+
 /// What verifies the certificates of a site's visitors.
 ///
 /// # Errors

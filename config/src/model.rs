@@ -44,6 +44,8 @@ pub struct Config {
     pub tcp: Vec<Tcp>,
     /// `[cluster]`: other nodes that purges reach. `None` without that table.
     pub cluster: Option<Cluster>,
+    /// `[resolver]`: how names of servers are looked up.
+    pub resolver: Resolver,
     /// `[[upstream]]`: pools of AP servers.
     pub upstreams: Vec<Upstream>,
     /// `[[site]]`: what is served, in the order of the file. Never empty.

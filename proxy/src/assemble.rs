@@ -76,6 +76,10 @@ fn hint(error: &io::Error) -> &'static str {
 ///
 /// The state directory or the log file cannot be had.
 pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
+    lasting_with(config, Registry::default())
+}
+
+fn lasting_with(config: &Config, upstreams: Registry) -> Result<Arc<Lasting>, AssembleError> {
     let spool = config.server.state_dir.join("spool");
     std::fs::create_dir_all(&spool).map_err(|error| at(&spool, error))?;
     // Found now rather than by the first slow client.
@@ -89,7 +93,6 @@ pub(crate) fn lasting(config: &Config) -> Result<Arc<Lasting>, AssembleError> {
         .max_capacity(NOT_SHARED_KEYS)
         .time_to_live(NOT_SHARED_FOR)
         .build_with_hasher(RandomState::new());
-    let upstreams = Registry::default();
     let siblings = siblings(config, &upstreams, &metrics)?;
     let cluster = config.cluster.as_ref();
     let cluster =
@@ -137,9 +140,14 @@ fn disk(config: &Config) -> Result<Option<DiskStore>, AssembleError> {
 /// # Errors
 ///
 /// As the kernel says.
-fn siblings(config: &Config, upstreams: &Registry, metrics: &Metrics) -> Result<Option<Arc<Siblings>>, AssembleError> {
+fn siblings(
+    config: &Config,
+    upstreams: &Registry,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Arc<Siblings>>, AssembleError> {
     let Some(icp) = &config.icp else { return Ok(None) };
-    let around = Around { registry: upstreams, metrics, state_dir: &config.server.state_dir };
+    let around =
+        Around { registry: upstreams, metrics, resolver: &config.resolver, state_dir: &config.server.state_dir };
     let bound = Siblings::bind(icp, metrics, |peer| Pool::of_peer(peer, icp, &around));
     let failed = |error| AssembleError::Listen { address: icp.address, error };
     bound.map(|siblings| Some(Arc::new(siblings))).map_err(failed)
@@ -162,7 +170,8 @@ pub(crate) fn runtime(config: Config, places: Places, lasting: Arc<Lasting>) -> 
     let certificates = tls::Certificates::load(&config).map_err(AssembleError::Other)?;
     let mut pools = Vec::with_capacity(config.upstreams.len());
     let state_dir = &config.server.state_dir;
-    let around = Around { registry: &lasting.upstreams, metrics: &lasting.metrics, state_dir };
+    let Lasting { upstreams: registry, metrics, .. } = &*lasting;
+    let around = Around { registry, metrics, resolver: &config.resolver, state_dir };
     for upstream in &config.upstreams {
         let named = |error| AssembleError::Other(format!("upstream {}: {error}", upstream.name));
         let shield = Shield::new(upstream, &lasting.gates, &lasting.metrics).map_err(other)?;
@@ -196,7 +205,7 @@ pub(crate) fn offline(mut config: Config, places: Places) -> Result<(Arc<Runtime
     config.server.state_dir = directory.path().to_owned();
     config.log.target = LogTarget::Off;
     config.disk = None;
-    let lasting = lasting(&config)?;
+    let lasting = lasting_with(&config, Registry::offline())?;
     Ok((Arc::new(runtime(config, places, lasting)?), directory))
 }
 

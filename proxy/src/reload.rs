@@ -53,6 +53,11 @@ fn replace(shared: &Arc<Shared>, path: &Path) -> bool {
     }
     match assemble::runtime(config, Places::read(path), Arc::clone(&shared.lasting)) {
         Ok(runtime) => {
+            for pool in &present.pools {
+                for change in pool.changes() {
+                    tracing::warn!(upstream = %pool.name, "{change} since the configuration was read, which counts again now");
+                }
+            }
             shared.replace(runtime);
             tracing::info!(path = %path.display(), "the configuration was reloaded");
             true

@@ -25,6 +25,7 @@ pub mod client_h2;
 pub mod client_h2_raw;
 pub mod icp;
 pub mod mariadb;
+pub mod nameserver;
 pub mod network;
 pub mod nginx;
 pub mod nodes;

@@ -243,6 +243,18 @@ impl Origin {
         origin
     }
 
+    /// The same at this address and port; `None` if somebody else has it.
+    #[must_use]
+    pub fn try_answering_on(
+        address: SocketAddr,
+        reply: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Option<Self> {
+        let listener = TcpListener::bind(address).ok()?;
+        let origin = Self::scripted_on(listener, move |connection| serve(connection, &reply));
+        *origin.shared.open.lock() = true;
+        Some(origin)
+    }
+
     /// Hands each connection to `script`.
     #[must_use]
     pub fn scripted(script: impl Fn(&mut OriginConnection) + Send + Sync + 'static) -> Self {
@@ -250,7 +262,10 @@ impl Origin {
     }
 
     fn scripted_at(address: IpAddr, script: impl Fn(&mut OriginConnection) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((address, 0)).expect("bind");
+        Self::scripted_on(TcpListener::bind((address, 0)).expect("bind"), script)
+    }
+
+    fn scripted_on(listener: TcpListener, script: impl Fn(&mut OriginConnection) + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().expect("address");
         // The backlog of std is 128: a herd of connections would wait for SYN retries.
         rustix::net::listen(&listener, 4096).expect("listen");

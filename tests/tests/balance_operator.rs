@@ -80,7 +80,7 @@ fn list_shows_pools_servers_and_states() {
     let (code, stdout, _) = upstream(&proxy, &["list"]);
     assert_eq!(code, Some(0));
     let line = stdout.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>();
-    assert_eq!(line, ["ap", &origin.address().to_string(), "up", "1", "0", "1", "0"], "{stdout}");
+    assert_eq!(line, ["ap", &origin.address().to_string(), "up", "1", "0", "1", "0", "config"], "{stdout}");
 }
 
 #[test]

@@ -159,7 +159,8 @@ fn metrics() -> (BTreeSet<String>, BTreeSet<String>) {
     let sibling = "[[icp.sibling]]\nicp = \"127.0.0.1:1\"\nhttp = \"127.0.0.1:1\"";
     let icp = format!("[icp]\naddress = \"127.0.0.1:0\"\ntimeout = \"10ms\"\n{sibling}");
     let cluster = "[cluster]\nredis = \"redis://127.0.0.1:1\"\nnode = \"a\"";
-    let extra = ProxyConfig::new().origin(&origin).extra(&icp).extra(cluster);
+    let by_name = "[[upstream]]\nname = \"named\"\nservers = [\"localhost:1\"]";
+    let extra = ProxyConfig::new().origin(&origin).extra(&icp).extra(cluster).extra(by_name);
     let proxy = extra.upstream("health = { tcp = true }").start();
     assert_eq!(proxy.get("/").status, 200);
     // A request is accounted for when its answer is out.

@@ -39,10 +39,12 @@ mod forward_servers;
 mod forward_slow_clients;
 mod forward_streams;
 
+mod balance_changes;
 mod balance_choice;
 mod balance_failures;
 mod balance_farm;
 mod balance_health;
+mod balance_names;
 mod balance_operator;
 mod balance_queue;
 mod balance_sticky;

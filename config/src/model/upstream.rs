@@ -88,8 +88,46 @@ impl UpstreamServer {
     /// A server that resolved to these addresses, with every default but its weight.
     #[must_use]
     pub fn new(address: &str, resolved: Vec<SocketAddr>, weight: u32) -> Self {
-        Self { address: address.to_owned(), resolved, weight, max_connections: 0, backup: false }
+        Self { address: address.to_owned(), name: None, resolved, weight, max_connections: 0, backup: false }
     }
+}
+
+/// `[resolver]`
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Resolver {
+    /// `servers`: who is asked. Empty, the default: the system's files say it (`/etc/resolv.conf`, `/etc/hosts`).
+    pub servers: Vec<SocketAddr>,
+    /// `min_ttl`: a name is not looked up more often, whatever its TTL. Default 1 s; range 100 ms to 1 h.
+    pub min_ttl: Duration,
+    /// `max_ttl`: nor more seldom. Default 5 min; range 100 ms to 24 h, `min_ttl` at least.
+    pub max_ttl: Duration,
+    /// `timeout`: longest wait for a name server. Default 2 s; range 10 ms to 30 s.
+    pub timeout: Duration,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            min_ttl: Duration::from_secs(1),
+            max_ttl: Duration::from_secs(300),
+            timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What is looked up to find servers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ServerName {
+    /// `host:port`: each address of the host (A, AAAA) is a server.
+    Host {
+        /// The host.
+        host: String,
+        /// The port of each.
+        port: u16,
+    },
+    /// `srv:_service._proto.domain`: hosts, ports and shares are looked up as well (RFC 2782).
+    Service(String),
 }
 
 /// What `balance` may say.
@@ -186,9 +224,11 @@ pub struct UpstreamTls {
 /// One entry of `servers`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamServer {
-    /// `host:port` as written; `[v6]:port` for IPv6.
+    /// `host:port` as written; `[v6]:port` for IPv6; `srv:` and a name.
     pub address: String,
-    /// What it resolved to when the file was checked. Never empty.
+    /// What has to be looked up again and again. `None`: it is an address.
+    pub name: Option<ServerName>,
+    /// What it resolved to when the file was checked. Empty for a service, and where `[resolver]` names who is asked.
     pub resolved: Vec<SocketAddr>,
     /// Share of requests. Default 1; range 0 to 1000; 0 takes none. At least one server of a pool is above 0.
     pub weight: u32,

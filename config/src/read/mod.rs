@@ -17,6 +17,7 @@ mod memory;
 mod protection;
 mod purge;
 mod refresh_pattern;
+mod resolver;
 mod route;
 mod routing;
 mod server;
@@ -43,7 +44,7 @@ pub(crate) use protection::{OVER, SUSPICION};
 pub(crate) use purge::{MODE, SLASH};
 pub(crate) use site::PRESETS;
 pub(crate) use tcp::PROXY_VERSION;
-pub(crate) use upstream::BALANCE;
+pub(crate) use upstream::{BALANCE, server_words};
 
 use crate::model::{Config, DiskTier, MemoryTier};
 use crate::reading::Reading;
@@ -65,7 +66,8 @@ pub(crate) fn config(reading: &Reading<'_>, root: Spanned<DeTable<'_>>) -> Confi
     let (memory, disk) = cache(&mut table, reading);
     let icp = table.take("icp").and_then(|item| item.table("[icp]")).map(icp::read);
     let cluster = table.take("cluster").and_then(|item| item.table("[cluster]")).map(cluster::read);
-    let pools = upstream::read(&mut table);
+    let resolver = resolver::read(table.take("resolver").and_then(|item| item.table("[resolver]")), reading);
+    let pools = upstream::read(&mut table, &resolver);
     let sites = site::read(&mut table, &pools, listeners.tls.as_ref());
     let claimed: Vec<_> = sites.iter().flat_map(|site| site.hosts.iter().cloned()).collect();
     let tcp = tcp::read(&mut table, &listeners, &pools, &claimed);
@@ -81,6 +83,7 @@ pub(crate) fn config(reading: &Reading<'_>, root: Spanned<DeTable<'_>>) -> Confi
         icp,
         cluster,
         tcp,
+        resolver,
         upstreams: pools.list,
         sites,
     }

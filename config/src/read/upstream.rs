@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::{TIMEOUT, health, sticky, upstream_tls};
-use crate::model::{BOTS, Balance, Upstream, UpstreamServer};
+use crate::model::{BOTS, Balance, Resolver, ServerName, Upstream, UpstreamServer};
 use crate::reading::{Located, Reading};
 use crate::table::{Item, Table};
 use crate::values::{Wrong, address, choice, nearest, quoted, upstream_name};
@@ -42,6 +42,9 @@ const BALANCE_ELSEWHERE: [(&str, &str); 12] = [
 /// Longest wait for an AP server: reports and imports take their time.
 const READ_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// Who says what a service does not leave to us.
+const OF_SERVICE: &str = "its SRV records say it: the lowest priority takes requests by weight, the others are backups";
+
 /// Every upstream, and where its name stands.
 pub(super) struct Pools {
     pub(super) list: Vec<Upstream>,
@@ -68,7 +71,7 @@ impl Pools {
     }
 }
 
-pub(super) fn read(root: &mut Table<'_, '_>) -> Pools {
+pub(super) fn read(root: &mut Table<'_, '_>, resolver: &Resolver) -> Pools {
     let mut pools = Pools { list: Vec::new(), names: Vec::new() };
     let Some(item) = root.take("upstream") else { return pools };
     if item.is_table() {
@@ -76,12 +79,12 @@ pub(super) fn read(root: &mut Table<'_, '_>) -> Pools {
         pools.names.push(None);
     }
     for table in item.tables("[[upstream]]") {
-        one(table, &mut pools);
+        one(table, resolver, &mut pools);
     }
     pools
 }
 
-fn one(mut table: Table<'_, '_>, pools: &mut Pools) {
+fn one(mut table: Table<'_, '_>, resolver: &Resolver, pools: &mut Pools) {
     let reading = table.reading;
     let name = table
         .require("name", "sites call it by its name: name = \"ap\"")
@@ -99,7 +102,7 @@ fn one(mut table: Table<'_, '_>, pools: &mut Pools) {
     let hash_name = hash_name(&mut table, balance);
     let hash_balance_factor = table.take("hash_balance_factor").and_then(|item| factor(&item)).unwrap_or(150);
     let keepalive = table.take("keepalive").and_then(|item| item.boolean()).unwrap_or(false);
-    let servers = servers(&mut table, reading);
+    let servers = servers(&mut table, resolver);
     let source = table.take("source").and_then(|item| item.parsed("192.168.0.150", source)).map(|found| found.value);
     let mut number = |word, most, default| table.take(word).and_then(|item| item.integer(0..=most)).unwrap_or(default);
     let queue = number("queue", 1_000_000, 256);
@@ -225,7 +228,8 @@ fn factor(item: &Item<'_, '_>) -> Option<u32> {
     u32::try_from(value).ok()
 }
 
-fn servers(table: &mut Table<'_, '_>, reading: &Reading<'_>) -> Vec<UpstreamServer> {
+fn servers(table: &mut Table<'_, '_>, resolver: &Resolver) -> Vec<UpstreamServer> {
+    let reading = table.reading;
     const HINT: &str = "name at least one: servers = [{ address = \"192.168.0.100:80\" }]";
     let Some(item) = table.require("servers", HINT) else { return Vec::new() };
     let span = item.span.clone();
@@ -236,7 +240,7 @@ fn servers(table: &mut Table<'_, '_>, reading: &Reading<'_>) -> Vec<UpstreamServ
     }
     let count = items.len();
     let mut seen: Vec<String> = Vec::new();
-    let servers: Vec<UpstreamServer> = items.into_iter().filter_map(|item| server(item, &mut seen)).collect();
+    let servers: Vec<UpstreamServer> = items.into_iter().filter_map(|item| server(item, resolver, &mut seen)).collect();
     if servers.len() == count && servers.iter().all(|server| server.weight == 0) {
         reading.mistake(&span, "every server has weight 0", "give at least one a weight of 1 or more");
     } else if servers.len() == count && servers.iter().all(|server| server.backup) {
@@ -246,37 +250,66 @@ fn servers(table: &mut Table<'_, '_>, reading: &Reading<'_>) -> Vec<UpstreamServ
 }
 
 /// `{ address = "…", weight = 2 }`, or the address alone.
-fn server(item: Item<'_, '_>, seen: &mut Vec<String>) -> Option<UpstreamServer> {
+fn server(item: Item<'_, '_>, resolver: &Resolver, seen: &mut Vec<String>) -> Option<UpstreamServer> {
     let reading = item.reading;
     let (found, weight, max_connections, backup) = if item.is_table() {
         let mut table = item.table("an entry of `servers`")?;
         let found = table
             .require("address", "write { address = \"192.168.0.100:80\" }")
-            .and_then(|item| item.parsed("192.168.0.100:80", with_text));
+            .and_then(|item| item.parsed("192.168.0.100:80", server_words));
+        let is_service = found.as_ref().is_some_and(|found| matches!(found.value.name, Some(ServerName::Service(_))));
         let mut number = |word, most, default| {
-            let value = table.take(word).and_then(|item| item.integer(0..=most));
-            value.and_then(|value| u32::try_from(value).ok()).unwrap_or(default)
+            let item = table.take(word)?;
+            if is_service && word == "weight" {
+                item.reading.misfit(&item.key, "`weight` of a service", OF_SERVICE);
+            }
+            Some(item.integer(0..=most).and_then(|value| u32::try_from(value).ok()).unwrap_or(default))
         };
-        let weight = number("weight", 1000, 1);
-        let max_connections = number("max_connections", 1_000_000, 0);
-        let backup = table.take("backup").and_then(|item| item.boolean()).unwrap_or(false);
+        let weight = number("weight", 1000, 1).unwrap_or(1);
+        let max_connections = number("max_connections", 1_000_000, 0).unwrap_or(0);
+        let backup = table.take("backup").is_some_and(|item| {
+            if is_service {
+                item.reading.misfit(&item.key, "`backup` of a service", OF_SERVICE);
+            }
+            item.boolean().unwrap_or(false)
+        });
         table.finish();
         (found, weight, max_connections, backup)
     } else {
-        (item.element("192.168.0.100:80", with_text), 1, 0, false)
+        (item.element("192.168.0.100:80", server_words), 1, 0, false)
     };
-    let Located { value: (text, host, port), span } = found?;
-    if seen.contains(&text) {
+    let Located { value: words, span } = found?;
+    if seen.contains(&words.address) {
         let hint = "name it once, with weight = 2 for twice the requests";
-        reading.mistake(&span, format!("the server {} is listed twice", quoted(&text)), hint);
+        reading.mistake(&span, format!("the server {} is listed twice", quoted(&words.address)), hint);
     }
-    seen.push(text.clone());
-    let resolved = resolve(reading, &host, port, &span)?;
-    Some(UpstreamServer { address: text, resolved, weight, max_connections, backup })
+    seen.push(words.address.clone());
+    let resolved = match &words.name {
+        Some(ServerName::Host { host, port }) if resolver.servers.is_empty() => resolve(reading, host, *port, &span)?,
+        _ => words.resolved,
+    };
+    Some(UpstreamServer { resolved, weight, max_connections, backup, ..words })
 }
 
-fn with_text(text: &str) -> Result<(String, String, u16), Wrong> {
-    address::host_port(text).map(|(host, port)| (text.to_owned(), host, port))
+/// One server by its address, its name or that of a service. A name is not looked up.
+pub(crate) fn server_words(text: &str) -> Result<UpstreamServer, Wrong> {
+    if let Some(service) = text.strip_prefix("srv:") {
+        let is_one = address::is_host_name(service) && service.starts_with('_') && service.contains("._");
+        if !is_one {
+            let hint = "write \"srv:_http._tcp.ap.example.com\"";
+            return Err(Wrong::new(format!("{} is not the name of a service", quoted(text)), hint));
+        }
+        let name = Some(ServerName::Service(service.to_owned()));
+        return Ok(UpstreamServer { name, ..UpstreamServer::new(text, Vec::new(), 1) });
+    }
+    let (host, port) = address::host_port(text)?;
+    match host.parse::<IpAddr>() {
+        Ok(address) => Ok(UpstreamServer::new(text, vec![SocketAddr::new(address, port)], 1)),
+        Err(_) => {
+            let name = Some(ServerName::Host { host, port });
+            Ok(UpstreamServer { name, ..UpstreamServer::new(text, Vec::new(), 1) })
+        }
+    }
 }
 
 pub(super) fn resolve(reading: &Reading<'_>, host: &str, port: u16, span: &Range<usize>) -> Option<Vec<SocketAddr>> {

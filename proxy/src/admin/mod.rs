@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use forebay_config::model::UpstreamServer;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -30,7 +31,7 @@ use crate::purge::api::Call;
 use crate::purge::reply::Reply;
 
 pub(crate) use self::operator::Operator;
-use crate::upstream::Order;
+use crate::upstream::{Order, Unchanged};
 
 pub(crate) use self::status::{ConnectionStatus, ServerStatus, SiteStatus, StatusReport, TierStatus, UpstreamStatus};
 
@@ -40,6 +41,15 @@ use crate::explain::Question;
 const CONNECTIONS: usize = 64;
 /// After `accept` fails (file descriptors used up, most likely), for how long not to try again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What an operator may want of a pool.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// This server, too.
+    Add(Box<UpstreamServer>),
+    /// Not this one any more.
+    Remove(String),
+}
 
 /// What the admin listener asks of the running proxy. Called on the admin task: all but explanations and purges answer at
 /// once, without waiting.
@@ -90,6 +100,15 @@ pub(crate) trait AdminState {
     /// Tells the server of this name, in this pool or in all; how many servers that are.
     fn order(&self, _pool: Option<&str>, _server: &str, _order: Order) -> usize {
         0
+    }
+
+    /// Adds a server to a pool, or removes one; how many that are.
+    ///
+    /// # Errors
+    ///
+    /// Why it stays as it is.
+    fn change(&self, _pool: &str, _change: Change) -> Result<usize, Unchanged> {
+        Err(Unchanged::Unknown)
     }
 
     /// Names the listener may be asked for by, beside addresses, `localhost` and names without a dot.

@@ -1,5 +1,6 @@
 //! The running proxy as its operator sees it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,12 +13,12 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::inspect::{self, Look};
-use super::{AdminState, ConnectionStatus, ServerStatus, SiteStatus, StatusReport, TierStatus, UpstreamStatus};
+use super::{AdminState, Change, ConnectionStatus, ServerStatus, SiteStatus, StatusReport, TierStatus, UpstreamStatus};
 use crate::explain::{Question, explain};
 use crate::purge::api;
 use crate::purge::reply::Reply;
 use crate::runtime::{Runtime, Shared};
-use crate::upstream::Order;
+use crate::upstream::{Order, Unchanged};
 
 /// Gathers what the admin listener shows.
 pub(crate) struct Operator {
@@ -112,9 +113,18 @@ impl AdminState for Operator {
         for pool in &self.shared.runtime().pools {
             let (metrics, now) = (&self.shared.lasting.metrics, self.shared.lasting.clock.now());
             metrics.queued(&pool.name, pool.queued());
+            // Servers of one name are one to the metrics: a name may stand for others every minute.
+            let mut labels: BTreeMap<Arc<str>, (bool, u32)> = BTreeMap::new();
             for server in pool.servers().iter() {
-                let up = matches!(server.condition(now), "up" | "ejected");
-                metrics.server(&pool.name, &server.label, up, server.active());
+                let (up, active) = labels.entry(Arc::clone(&server.label)).or_default();
+                *up |= matches!(server.condition(now), "up" | "ejected");
+                *active += server.active();
+            }
+            for server in pool.leaving() {
+                labels.entry(Arc::clone(&server.label)).or_default().1 += server.active();
+            }
+            for (label, (up, active)) in labels {
+                metrics.server(&pool.name, &label, up, active);
             }
         }
         self.shared.lasting.metrics.render()
@@ -140,6 +150,15 @@ impl AdminState for Operator {
         let now = self.shared.lasting.clock.now();
         let meant = runtime.pools.iter().filter(|known| pool.is_none_or(|pool| *known.name == *pool));
         meant.map(|pool| pool.order(server, order, now)).sum()
+    }
+
+    fn change(&self, pool: &str, change: Change) -> Result<usize, Unchanged> {
+        let runtime = self.shared.runtime();
+        let pool = runtime.pools.iter().find(|known| *known.name == *pool).ok_or(Unchanged::Unknown)?;
+        match change {
+            Change::Add(words) => pool.add(*words),
+            Change::Remove(server) => pool.remove(&server),
+        }
     }
 
     fn status(&self) -> StatusReport {
@@ -195,19 +214,22 @@ impl Operator {
             weight: server.weight,
             backup: server.backup,
             state: server.condition(now),
+            origin: server.origin.word(),
             complaint: server.probe.as_ref().and_then(|probe| probe.complaint()),
             active: server.active(),
             max_connections: server.max_connections,
             requests: server.metrics.requests(),
             errors: server.metrics.errors(),
         };
+        let leaving = |gone: &Arc<crate::upstream::Server>| ServerStatus { state: "leaving", ..server(gone) };
         let pools = runtime.pools.iter();
         pools
             .map(|pool| UpstreamStatus {
                 name: pool.name.to_string(),
                 balance: forebay_config::balance_word(pool.balance()),
                 queued: pool.queued(),
-                servers: pool.servers().iter().map(server).collect(),
+                servers: pool.servers().iter().map(server).chain(pool.leaving().iter().map(leaving)).collect(),
+                names: pool.names(),
             })
             .collect()
     }

@@ -1,5 +1,6 @@
 //! What the status page shows. Plain data, gathered by whoever knows it.
 
+use crate::upstream::NameStatus;
 use std::time::Duration;
 
 /// One look at the running proxy.
@@ -77,8 +78,10 @@ pub(crate) struct UpstreamStatus {
     pub(crate) balance: &'static str,
     /// Requests that wait for a server with room.
     pub(crate) queued: usize,
-    /// Its servers.
+    /// Its servers, and those that leave.
     pub(crate) servers: Vec<ServerStatus>,
+    /// Names that are looked up for it.
+    pub(crate) names: Vec<NameStatus>,
 }
 
 /// One AP server.
@@ -92,8 +95,10 @@ pub(crate) struct ServerStatus {
     pub(crate) weight: u32,
     /// As configured.
     pub(crate) backup: bool,
-    /// `up`, `ejected`, `down`, `draining`, `drained`, `disabled`.
+    /// `up`, `ejected`, `down`, `draining`, `drained`, `disabled`, `leaving`.
     pub(crate) state: &'static str,
+    /// How it came to its pool: `config`, `name`, `added`.
+    pub(crate) origin: &'static str,
     /// What its last health check found wrong.
     pub(crate) complaint: Option<String>,
     /// Requests it has in flight.

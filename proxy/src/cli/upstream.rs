@@ -24,6 +24,41 @@ pub(super) enum Verb {
     Disable(Named),
     /// Give a server requests again; what it failed at is forgotten.
     Ready(Named),
+    /// Add a server to a pool, until the next reload.
+    Add(New),
+    /// Take a server out of its pool, until the next reload: it finishes what it has.
+    Remove(Gone),
+}
+
+/// A server that is to be.
+#[derive(Debug, Args)]
+pub(super) struct New {
+    /// The pool, as the configuration names it.
+    pool: String,
+    /// Its address (192.168.0.103:80), its name, or that of a service (srv:_http._tcp.ap.example.com).
+    server: String,
+    /// Its share of requests, 0 to 1000.
+    #[arg(long)]
+    weight: Option<u32>,
+    /// Requests it may have in flight; 0: any number.
+    #[arg(long)]
+    max_connections: Option<u32>,
+    /// Ask it only while no other can be asked.
+    #[arg(long)]
+    backup: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A server that is to be no more.
+#[derive(Debug, Args)]
+pub(super) struct Gone {
+    /// The pool, as the configuration names it.
+    pool: String,
+    /// The server as `list` names it, or its address.
+    server: String,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// A server of a running instance.
@@ -54,13 +89,35 @@ pub(super) fn upstream(verb: &Verb) -> ExitCode {
         Verb::Drain(named) => ("drain", named),
         Verb::Disable(named) => ("disable", named),
         Verb::Ready(named) => ("ready", named),
+        Verb::Add(new) => {
+            let target = format!("{}/add{}", target([&new.pool, &new.server]), new.query());
+            return outcome(ask(&new.place, "POST", &target), |_| String::new());
+        }
+        Verb::Remove(gone) => {
+            let target = format!("{}/remove", target([&gone.pool, &gone.server]));
+            return outcome(ask(&gone.place, "POST", &target), |_| String::new());
+        }
     };
-    let mut target = "/upstreams".to_owned();
-    for part in &named.name {
+    outcome(ask(&named.place, "POST", &format!("{}/{word}", target(&named.name))), |_| String::new())
+}
+
+/// The path of a pool or server.
+fn target<'a>(parts: impl IntoIterator<Item = &'a String>) -> String {
+    parts.into_iter().fold("/upstreams".to_owned(), |mut target, part| {
         // Writing to a string cannot fail.
         let _ = write!(target, "/{}", utf8_percent_encode(part, NON_ALPHANUMERIC));
+        target
+    })
+}
+
+impl New {
+    fn query(&self) -> String {
+        let weight = self.weight.map(|weight| format!("weight={weight}"));
+        let most = self.max_connections.map(|most| format!("max_connections={most}"));
+        let backup = self.backup.then(|| "backup=true".to_owned());
+        let words: Vec<String> = [weight, most, backup].into_iter().flatten().collect();
+        if words.is_empty() { String::new() } else { format!("?{}", words.join("&")) }
     }
-    outcome(ask(&named.place, "POST", &format!("{target}/{word}")), |_| String::new())
 }
 
 fn outcome(answer: Result<(u16, Value), String>, show: impl Fn(&Value) -> String) -> ExitCode {
@@ -112,19 +169,33 @@ fn list(answer: &Value) -> String {
         Some(other) => other.to_string(),
         None => String::new(),
     };
-    let mut rows = vec![["POOL", "SERVER", "STATE", "WEIGHT", "ACTIVE", "REQUESTS", "ERRORS"].map(str::to_owned)];
+    let mut rows = vec![["POOL", "SERVER", "STATE", "WEIGHT", "ACTIVE", "REQUESTS", "ERRORS", "BY"].map(str::to_owned)];
+    let mut names = vec![["POOL", "NAME", "STATE", "SERVERS", "TTL", "COMPLAINT"].map(str::to_owned)];
     for pool in array(answer, "upstreams") {
+        let of_pool = text(&pool, "name");
         for server in array(&pool, "servers") {
             let of = |name| text(&server, name);
             let backup = if server.get("backup") == Some(&Value::Bool(true)) { " backup" } else { "" };
             let weight = format!("{}{backup}", of("weight"));
-            let name = text(&pool, "name");
-            rows.push([name, of("name"), of("state"), weight, of("active"), of("requests"), of("errors")]);
+            // What a name stands for is told apart by its address.
+            let shown = if of("origin") == "name" { "address" } else { "name" };
+            let (server, by) = (of(shown), of("origin"));
+            rows.push([of_pool.clone(), server, of("state"), weight, of("active"), of("requests"), of("errors"), by]);
+        }
+        for name in array(&pool, "names") {
+            let of = |word| text(&name, word).replace("null", "");
+            names.push([of_pool.clone(), of("name"), of("state"), of("servers"), of("ttl"), of("complaint")]);
         }
     }
+    let names = if names.len() > 1 { format!("\n{}", aligned(&names)) } else { String::new() };
+    aligned(&rows) + &names
+}
+
+/// Rows, each column as wide as its widest cell.
+fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..7).map(width).collect();
-    let line = |row: &[String; 7]| {
+    let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
+    let line = |row: &[String; COLUMNS]| {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         format!("{}\n", cells.join("  ").trim_end())
     };

@@ -1,29 +1,26 @@
 //! A pool of servers as requests see it.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use forebay_cache::clock::{Clock, Timestamp};
 use forebay_config::model;
 use http::HeaderMap;
-use pingora_core::connectors::l4::BindTo;
-use pingora_core::upstreams::peer::HttpPeer;
 use tokio::time::Instant;
 
 use super::affinity::{Asker, Asking, HashKey, hash};
 use super::balance::{self, Load};
 use super::gate::Permit;
 use super::lease::Lease;
+use super::members::{Members, Unchanged};
+use super::names::NameStatus;
 use super::registry::{PoolState, Registry};
 use super::server::{Availability, Server, ServerId};
 use super::shield::Shield;
-use super::standing::{Mode, Patience};
+use super::standing::Mode;
 use super::sticky::{Session, Sticky, set_by};
-use super::tls::{self, Tls};
 use crate::account::metrics::Metrics;
 use crate::fetch::FetchError;
 
@@ -42,8 +39,7 @@ pub(crate) struct Pool {
     queue_timeout: Duration,
     drain_timeout: Duration,
     sticky: Option<Sticky>,
-    /// In the order of the config.
-    servers: ArcSwap<Vec<Arc<Server>>>,
+    members: Arc<Members>,
     state: Arc<PoolState>,
     /// What stands before it.
     shield: Option<Shield>,
@@ -53,7 +49,8 @@ pub(crate) struct Pool {
 #[derive(Clone, Copy)]
 pub(crate) struct Around<'a> {
     pub(crate) registry: &'a Registry,
-    pub(crate) metrics: &'a Metrics,
+    pub(crate) metrics: &'a Arc<Metrics>,
+    pub(crate) resolver: &'a model::Resolver,
     pub(crate) state_dir: &'a Path,
 }
 
@@ -121,23 +118,11 @@ impl Pool {
     /// When a file cannot be read or its metrics cannot be registered, in words.
     pub(crate) fn new(upstream: &model::Upstream, around: &Around<'_>) -> Result<Self, String> {
         let state = around.registry.pool(&upstream.name);
-        let tls = upstream.tls.as_ref().map(Tls::load).transpose()?;
-        let mut servers: Vec<Arc<Server>> = Vec::new();
-        for server in &upstream.servers {
-            for address in &server.resolved {
-                // Two names of one address are one server.
-                if !servers.iter().any(|known| known.address == *address) {
-                    let made = make(upstream, server, *address, tls.as_ref(), &state, around);
-                    servers.push(Arc::new(made.map_err(|error| error.to_string())?));
-                }
-            }
-        }
+        let members = Members::new(upstream, &state, around)?;
         let sticky = match &upstream.sticky {
             Some(sticky) => Some(Sticky::new(sticky, &upstream.name, around.state_dir)?),
             None => None,
         };
-        // Whoever waits may find room where there was none.
-        state.queue.call_all();
         Ok(Self {
             name: Arc::from(upstream.name.as_str()),
             keepalive: upstream.keepalive,
@@ -148,7 +133,7 @@ impl Pool {
             queue_timeout: upstream.queue_timeout,
             drain_timeout: upstream.drain_timeout,
             sticky,
-            servers: ArcSwap::from_pointee(servers),
+            members,
             state,
             shield: None,
         })
@@ -189,7 +174,7 @@ impl Pool {
     /// nobody stores.
     pub(crate) fn keep_session(&self, request: &HeaderMap, server: ServerId, answer: &mut HeaderMap, secure: bool) {
         // A sibling's answer is no server's of this pool.
-        if !self.servers.load().iter().any(|known| known.id == server) {
+        if !self.members.load().iter().any(|known| known.id == server) {
             return;
         }
         match &self.sticky {
@@ -197,7 +182,7 @@ impl Pool {
             Some(Sticky::Inserted(inserted)) => inserted.put(answer, server, secure),
             Some(Sticky::Application { name }) => {
                 for session in set_by(answer, name).map(hash) {
-                    if self.home(session, &self.servers.load()) == Some(server) {
+                    if self.home(session, &self.members.load()) == Some(server) {
                         self.state.learned.invalidate(&session);
                     } else {
                         self.state.learned.insert(session, server.0);
@@ -267,7 +252,7 @@ impl Pool {
     }
 
     fn choose(&self, now: Timestamp, asker: &Asker, tried: &[ServerId]) -> Choice {
-        let servers = self.servers.load();
+        let servers = self.members.load();
         if let Some(server) = self.at_session(asker, &servers, tried, now) {
             return if server.enter() { Choice::Taken(Lease::new(server, &self.state)) } else { Choice::Busy };
         }
@@ -303,7 +288,7 @@ impl Pool {
             Order::Drain => Mode::Draining { until: now.saturating_add(self.drain_timeout) },
             Order::Disable => Mode::Disabled,
         };
-        let servers = self.servers.load();
+        let servers = self.members.load();
         let meant: Vec<_> = servers.iter().filter(|known| known.is_called(server)).collect();
         for server in &meant {
             tracing::info!(upstream = %self.name, server = %server.label, ?order, "server was told");
@@ -323,62 +308,48 @@ impl Pool {
         self.state.queue.len()
     }
 
+    /// Adds a server until the next reload; how many that are.
+    ///
+    /// # Errors
+    ///
+    /// Why it stays as it is.
+    pub(crate) fn add(&self, words: model::UpstreamServer) -> Result<usize, Unchanged> {
+        let label = words.address.clone();
+        let added = self.members.add(words)?;
+        tracing::info!(upstream = %self.name, server = label, "server was added");
+        Ok(added)
+    }
+
+    /// Removes servers until the next reload; how many that are.
+    ///
+    /// # Errors
+    ///
+    /// Why it stays as it is.
+    pub(crate) fn remove(&self, server: &str) -> Result<usize, Unchanged> {
+        let removed = self.members.remove(server)?;
+        tracing::info!(upstream = %self.name, server, "server was removed");
+        Ok(removed)
+    }
+
+    /// What the operator made different from the config, in words.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        self.members.changes()
+    }
+
+    /// Servers that are not its own any more, and have requests still.
+    pub(crate) fn leaving(&self) -> Vec<Arc<Server>> {
+        self.members.leaving()
+    }
+
+    /// Names that are looked up for it.
+    pub(crate) fn names(&self) -> Vec<NameStatus> {
+        self.members.names()
+    }
+
     /// Every server, in the order of the config.
     pub(crate) fn servers(&self) -> Arc<Vec<Arc<Server>>> {
-        self.servers.load_full()
+        self.members.load_full()
     }
-}
-
-/// One address of a server of `upstream`.
-fn make(
-    upstream: &model::Upstream,
-    words: &model::UpstreamServer,
-    address: SocketAddr,
-    tls: Option<&Tls>,
-    pool: &Arc<PoolState>,
-    around: &Around<'_>,
-) -> prometheus::Result<Server> {
-    let mut peer = HttpPeer::new(address, tls.is_some(), String::new());
-    peer.options.connection_timeout = Some(upstream.connect_timeout);
-    peer.options.total_connection_timeout = Some(upstream.connect_timeout);
-    peer.options.read_timeout = Some(upstream.read_timeout);
-    peer.options.write_timeout = Some(upstream.write_timeout);
-    // An address of the other family cannot be connected from.
-    let source = upstream.source.filter(|source| source.is_ipv4() == address.is_ipv4());
-    peer.options.bind_to = source.map(bind_to);
-    if let Some(tls) = tls {
-        tls.apply(&mut peer, tls::host(&words.address));
-    }
-    let state = pool.server(address);
-    let probe = match &upstream.health {
-        Some(health) => {
-            let watcher = (Arc::downgrade(&state), Arc::downgrade(pool));
-            let metrics = around.metrics.health(&address.to_string())?;
-            let Registry { monitor, upkeep, .. } = around.registry;
-            Some(monitor.probe(&peer, health, watcher, metrics, upkeep))
-        }
-        None => None,
-    };
-    Ok(Server {
-        id: ServerId::of(address),
-        address,
-        label: Arc::from(words.address.as_str()),
-        weight: words.weight,
-        max_connections: words.max_connections,
-        backup: words.backup,
-        peer,
-        metrics: around.metrics.upstream(&upstream.name, &words.address)?,
-        probe,
-        patience: Patience { max_fails: upstream.max_fails, fail_timeout: upstream.fail_timeout },
-        slow_start: upstream.slow_start,
-        state,
-    })
-}
-
-fn bind_to(source: IpAddr) -> BindTo {
-    let mut bind_to = BindTo::default();
-    bind_to.addr = Some(SocketAddr::new(source, 0));
-    bind_to
 }
 
 /// The servers to choose from: those that are ready; else the backups that are; else those that failed lately.

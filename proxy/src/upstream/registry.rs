@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use super::balance::Lots;
 use super::health::Monitor;
+use super::names::Directory;
 use super::queue::Queue;
 use super::server::State;
 use super::sticky::{Learned, learned};
@@ -17,8 +18,10 @@ use super::upkeep::{Upkeep, UpkeepService};
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     pools: Mutex<HashMap<String, Arc<PoolState>>>,
-    pub(super) monitor: Monitor,
-    pub(super) upkeep: Upkeep,
+    pub(super) monitor: Arc<Monitor>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) upkeep: Arc<Upkeep>,
+    offline: bool,
 }
 
 /// What lasts of a pool.
@@ -42,6 +45,16 @@ impl Registry {
 }
 
 impl Registry {
+    /// One that asks nobody: what is named is not looked up.
+    pub(crate) fn offline() -> Self {
+        Self { offline: true, ..Self::default() }
+    }
+
+    /// Whether nobody is asked.
+    pub(super) fn is_offline(&self) -> bool {
+        self.offline
+    }
+
     /// The service that keeps pools up; once.
     pub(crate) fn service(&self) -> Option<UpkeepService> {
         self.upkeep.service()

@@ -25,6 +25,28 @@ impl ServerId {
     }
 }
 
+/// How a server came to its pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Its address stands in the config.
+    Config,
+    /// A name in the config stands for it.
+    Name,
+    /// The operator added it.
+    Operator,
+}
+
+impl Origin {
+    /// In a word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Name => "name",
+            Self::Operator => "added",
+        }
+    }
+}
+
 /// A server of a pool, as one configuration has it.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -37,6 +59,7 @@ pub(crate) struct Server {
     pub(crate) max_connections: u32,
     /// Asked while no other can be.
     pub(crate) backup: bool,
+    pub(crate) origin: Origin,
     /// Pingora's view: address and deadlines.
     pub(crate) peer: HttpPeer,
     pub(crate) metrics: Arc<UpstreamMetrics>,

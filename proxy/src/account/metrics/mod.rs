@@ -36,7 +36,7 @@ use self::site::RequestMetrics;
 pub(crate) use self::site::SiteMetrics;
 use self::tcp::TcpFamilies;
 pub(crate) use self::tcp::TcpMetrics;
-pub(crate) use self::upstream::{HealthMetrics, UpstreamMetrics};
+pub(crate) use self::upstream::{HealthMetrics, NameMetrics, UpstreamMetrics};
 
 /// `Content-Type` of [`Metrics::render`].
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -83,6 +83,8 @@ pub(crate) struct Metrics {
     upstream_active: IntGaugeVec,
     health_checks: IntCounterVec,
     upstream_queued: IntGaugeVec,
+    name_lookups: IntCounterVec,
+    name_addresses: IntGaugeVec,
     upstream_response: HistogramVec,
     upstreams: Mutex<HashMap<(String, String), Arc<UpstreamMetrics>>>,
 
@@ -219,6 +221,12 @@ impl Metrics {
                 "Health checks of servers, by their result.",
                 &["server", "result"],
             )?,
+            name_lookups: make.counters(
+                "forebay_name_lookups_total",
+                "Look-ups of names of servers.",
+                &["name", "result"],
+            )?,
+            name_addresses: make.gauges("forebay_name_addresses", "Servers a name stands for.", &["name"])?,
             upstream_queued: make.gauges(
                 "forebay_upstream_queued",
                 "Requests that wait for a server with room.",
@@ -328,6 +336,14 @@ impl Metrics {
     /// None in practice: the labels fit the metric.
     pub(crate) fn health(&self, server: &str) -> Result<HealthMetrics> {
         HealthMetrics::new(server, &self.health_checks)
+    }
+
+    /// The counters of a name of servers.
+    ///
+    /// # Errors
+    /// None in practice: the labels fit the metric.
+    pub(crate) fn name(&self, name: &str) -> Result<NameMetrics> {
+        NameMetrics::new(name, &self.name_lookups, &self.name_addresses)
     }
 
     /// Whether a server gets requests, and how many it has, before [`Metrics::render`].

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Result};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Result};
 
 /// Status classes, and `error` for exchanges without a status.
 const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "error"];
@@ -33,6 +33,42 @@ impl HealthMetrics {
     /// A check was made.
     pub(crate) fn checked(&self, good: bool) {
         if good { &self.good } else { &self.failed }.inc();
+    }
+}
+
+/// The counters of the look-ups of one name.
+#[derive(Debug, Clone)]
+pub(crate) struct NameMetrics {
+    good: IntCounter,
+    empty: IntCounter,
+    failed: IntCounter,
+    addresses: IntGauge,
+}
+
+impl NameMetrics {
+    pub(super) fn new(name: &str, lookups: &IntCounterVec, addresses: &IntGaugeVec) -> Result<Self> {
+        let result = |result| lookups.get_metric_with_label_values(&[name, result]);
+        Ok(Self {
+            good: result("good")?,
+            empty: result("empty")?,
+            failed: result("failed")?,
+            addresses: addresses.get_metric_with_label_values(&[name])?,
+        })
+    }
+
+    /// It was looked up: `good`, `empty` or `failed`.
+    pub(crate) fn looked_up(&self, result: &str) {
+        match result {
+            "good" => &self.good,
+            "empty" => &self.empty,
+            _ => &self.failed,
+        }
+        .inc();
+    }
+
+    /// It stands for so many servers.
+    pub(crate) fn found(&self, servers: usize) {
+        self.addresses.set(i64::try_from(servers).unwrap_or(i64::MAX));
     }
 }
 

@@ -38,6 +38,7 @@ fn report(text: &str) -> StatusReport {
                 errors: 5,
                 ..ServerStatus::default()
             }],
+            ..UpstreamStatus::default()
         }],
     }
 }

@@ -27,7 +27,7 @@ const NEEDLESS: [(&str, &str); 24] = [
     ("buffered_logs", "a thread of its own writes the log"),
     ("log_icp_queries", "see forebay_icp_answers_total"),
     ("digest_generation", "cache digests are not there"),
-    ("dns_nameservers", "names are resolved by the system"),
+    ("dns_nameservers", "see `servers` of [resolver]"),
     ("fqdncache_size", "names are resolved by the system"),
     ("ipcache_size", "names are resolved by the system"),
     ("workers", "see server.threads"),
