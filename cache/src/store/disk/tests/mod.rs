@@ -7,6 +7,7 @@ mod journal;
 mod large;
 mod replay;
 mod room;
+mod seals;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use super::super::record::{Disk, Event, Loss, Random, Recorder};
 use super::*;
 
 const KEYS: u64 = 24;
-const SEGMENT: u64 = 64 << 10;
+pub(super) const SEGMENT: u64 = 64 << 10;
 
 /// Traces in an ordinary run, and power losses of each; `FOREBAY_SEEDS` asks for more traces.
 const LOSSES: u64 = 60;
@@ -18,7 +18,7 @@ fn seeds() -> u64 {
     std::env::var("FOREBAY_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2)
 }
 
-fn small(path: &Path) -> DiskConfig {
+pub(super) fn small(path: &Path) -> DiskConfig {
     DiskConfig { size: 5 << 20, max_object: 2 << 20, ..config(path) }
 }
 
@@ -29,7 +29,7 @@ fn length(version: u64) -> usize {
 }
 
 /// In memory where that is possible: thousands of starts sync a lot.
-fn directory() -> tempfile::TempDir {
+pub(super) fn directory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
@@ -39,16 +39,16 @@ fn coded(version: u64) -> Bytes {
 
 /// What the test knows of a moment of the recording.
 #[derive(Debug, Clone, Copy)]
-enum Mark {
+pub(super) enum Mark {
     /// All versions of the key up to this one are removed, and that was acknowledged.
     Removed { key: u64, hash: u64, version: u64 },
 }
 
-struct Recording {
+pub(super) struct Recording {
     events: Vec<Event>,
-    marks: Vec<Mark>,
+    pub(super) marks: Vec<Mark>,
     /// Versions that were ever stored, by key.
-    stored: HashMap<u64, Vec<(u64, Bytes)>>,
+    pub(super) stored: HashMap<u64, Vec<(u64, Bytes)>>,
     nonce: u64,
 }
 
@@ -103,8 +103,17 @@ fn record(seed: u64) -> Recording {
 }
 
 impl Recording {
+    /// Of nothing yet.
+    pub(super) fn new(nonce: u64) -> Self {
+        Self { events: Vec::new(), marks: Vec::new(), stored: HashMap::new(), nonce }
+    }
+
     /// By key, the newest version whose removal must hold after a crash that follows `events`.
-    fn floors(&self, events: &[Event], is_certain: impl Fn(&[Event], usize, u64) -> bool) -> HashMap<u64, u64> {
+    pub(super) fn floors(
+        &self,
+        events: &[Event],
+        is_certain: impl Fn(&[Event], usize, u64) -> bool,
+    ) -> HashMap<u64, u64> {
         let mut floors = HashMap::new();
         for (at, event) in events.iter().enumerate() {
             let Event::Mark(mark) = event else { continue };
@@ -118,7 +127,7 @@ impl Recording {
 
     /// Whether the removal of `hash` that was acknowledged at `at` has reached the device: its tombstone, and the name of
     /// the segment it is in; without a tombstone, the names that were removed before.
-    fn is_on_device(&self, events: &[Event], at: usize, hash: u64) -> bool {
+    pub(super) fn is_on_device(&self, events: &[Event], at: usize, hash: u64) -> bool {
         let synced_names = |from: usize, name: &str| {
             events[from..]
                 .iter()
@@ -145,7 +154,7 @@ impl Recording {
     }
 
     /// A start on `disk` serves what was stored or nothing, and nothing that `floors` says is removed; how much it served.
-    fn verify(&self, disk: &Disk, floors: &HashMap<u64, u64>, what: &str) -> usize {
+    pub(super) fn verify(&self, disk: &Disk, floors: &HashMap<u64, u64>, what: &str) -> usize {
         let directory = directory();
         disk.materialize(directory.path());
         self.verify_in(directory.path(), Io::default(), floors, what)
@@ -154,7 +163,7 @@ impl Recording {
     fn verify_in(&self, path: &Path, io: Io, floors: &HashMap<u64, u64>, what: &str) -> usize {
         let store = DiskStore::open_with(small(path), io, SEGMENT).unwrap();
         let mut found = 0;
-        for each in 0..KEYS {
+        for &each in self.stored.keys() {
             for variant in get(&store, &key(each)).iter() {
                 found += 1;
                 let content = variant.response.content();
