@@ -227,6 +227,15 @@ impl Proxy {
         line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("KiB")
     }
 
+    /// Bytes taken of the small device it was started on.
+    #[must_use]
+    pub fn device_used(&self) -> u64 {
+        let root = std::path::PathBuf::from(format!("/proc/{}/root", self.child.id()));
+        let cache = self.directory.path().join("cache");
+        let device = rustix::fs::statfs(root.join(cache.strip_prefix("/").unwrap_or(&cache))).expect("the device");
+        (device.f_blocks - device.f_bfree) * device.f_bsize.unsigned_abs()
+    }
+
     /// Open file descriptors.
     #[must_use]
     pub fn descriptors(&self) -> usize {

@@ -82,6 +82,7 @@ mod siblings_packets;
 mod siblings_squid;
 
 mod disk_crash;
+mod disk_space;
 mod disk_tier;
 
 mod docs_configs;
