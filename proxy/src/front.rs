@@ -1,12 +1,15 @@
-//! The front: the short way of a request that a stored response in memory answers. It decides nothing that the long way
+//! The front: the short way of a request that a stored response answers at once. It decides nothing that the long way
 //! ([`crate::service`]) would decide otherwise; whatever it is not sure of, it leaves to that, with the bytes as they came.
-//! It sends heads that the long way made, and allocates nothing.
+//! What is in memory goes out with a head that the long way made, and nothing is allocated.
 //!
 //! What it takes: HTTP/1.1, GET or HEAD, a target in comparison form already, no content, no conditions, ranges, request
 //! directives or credentials; no file of that name (asked of the kernel without waiting); a fresh response that does not
-//! vary.
+//! vary, in memory or where the page cache holds it ([`disk`]).
+
+mod disk;
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -15,7 +18,8 @@ use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::coding::{Coding, Negotiated, negotiate_lines};
 use forebay_cache::semantics::groups::CACHE_GROUPS;
 use forebay_cache::semantics::{RequestDirectives, Reuse, reuse};
-use forebay_cache::store::Variant;
+use forebay_cache::store::disk::OnDisk;
+use forebay_cache::store::{Variant, Variants};
 use http::header::{AGE, CACHE_STATUS, CONTENT_ENCODING, CONTENT_RANGE};
 use http::{HeaderValue, Method, StatusCode, Version};
 
@@ -72,6 +76,29 @@ impl Hit {
     }
 }
 
+/// What is stored under the key of a request.
+enum Found<'a> {
+    InMemory(Arc<Variants>),
+    OnDisk(OnDisk<'a>),
+}
+
+impl Found<'_> {
+    fn first(&self) -> Option<&Variant> {
+        match self {
+            Self::InMemory(variants) => variants.iter().next(),
+            Self::OnDisk(found) => Some(found.variant()),
+        }
+    }
+
+    /// Bytes of the content as the origin sent it.
+    fn length(&self) -> u64 {
+        match self {
+            Self::InMemory(_) => self.first().map_or(0, Variant::length),
+            Self::OnDisk(found) => found.length(),
+        }
+    }
+}
+
 /// Finds the answer of the request at the front of `buffer`, and takes the request off it. `None`: the long way.
 pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut BytesMut) -> Option<Hit> {
     let raw = whole_head(buffer, &runtime.config.limits)?;
@@ -101,12 +128,13 @@ pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut Byte
     if lasting.cluster.as_ref().is_some_and(|cluster| cluster.is_behind()) {
         return None;
     }
-    let variants = KEY.with_borrow_mut(|key| {
+    let found = KEY.with_borrow_mut(|key| {
         key.clear();
         CacheKey::write(connection.scheme(), target.authority, target.path, target.query.map(str::as_bytes), key);
-        lasting.store.in_memory_by_bytes(key)
+        let on_disk = || lasting.store.on_disk_by_bytes(key).map(Found::OnDisk);
+        lasting.store.in_memory_by_bytes(key).map(Found::InMemory).or_else(on_disk)
     })?;
-    let variant = variants.iter().next().filter(|variant| variant.response.variance().is_empty())?;
+    let variant = found.first().filter(|variant| variant.response.variance().is_empty())?;
     // Whether the last purge concerns it, and whether its group was invalidated, is for the long way to find out.
     if !variant.is_checked(lasting.store.purges().last()) || variant.response.fields().contains_key(CACHE_GROUPS) {
         return None;
@@ -115,16 +143,29 @@ pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut Byte
     if reuse(&variant.response, &RequestDirectives::default(), now) != Reuse::Fresh {
         return None;
     }
-    let coding = coding(site, variant, &seen)?;
-    let head = variant.prepared.head(coding)?.clone();
-    let content = match coding {
-        None => variant.response.content(),
-        Some(coding) => variant.coded(coding)?,
+    let codable = is_codable(site, &variant.response, found.length());
+    let coding = if codable { coding(site, &seen)? } else { None };
+    let (head, content) = match &found {
+        Found::InMemory(_) => {
+            let content = match coding {
+                None => variant.response.content(),
+                Some(coding) => variant.coded(coding)?,
+            };
+            (variant.prepared.head(coding)?.clone(), content.clone())
+        }
+        Found::OnDisk(found) => (disk::head(site, variant, codable, coding)?, found.content(coding)?),
     };
-    lasting.metrics.memory.hits.inc();
+    match &found {
+        Found::InMemory(_) => lasting.metrics.memory.hits.inc(),
+        Found::OnDisk(found) => {
+            lasting.store.note_found(found);
+            lasting.metrics.disk.hits.inc();
+            lasting.metrics.memory.misses.inc();
+        }
+    }
     let hit = Hit {
         head,
-        content: content.clone(),
+        content,
         is_head,
         age: variant.response.current_age(now).as_secs().min(1 << 31),
         ttl: variant.response.ttl(now),
@@ -297,12 +338,9 @@ fn has_bypass_field(route: &Route, lines: &[httparse::Header<'_>]) -> bool {
     !names.is_empty() && lines.iter().any(|line| names.iter().any(|name| line.name.eq_ignore_ascii_case(name.as_str())))
 }
 
-/// The coding the long way would choose: `None` when only it can tell, `Some(None)` for no coding.
-fn coding(site: &Site, variant: &Variant, seen: &Seen<'_>) -> Option<Option<Coding>> {
+/// The coding the long way would choose of what can be coded: `None` when only it can tell, `Some(None)` for no coding.
+fn coding(site: &Site, seen: &Seen<'_>) -> Option<Option<Coding>> {
     let Some(accepted) = seen.accept_encoding else { return Some(None) };
-    if !is_codable(site, &variant.response) {
-        return Some(None);
-    }
     Some(match negotiate_lines([accepted], &site.compress) {
         Negotiated::Coding(coding) => Some(coding),
         Negotiated::Identity | Negotiated::NotAcceptable => None,
@@ -338,7 +376,7 @@ fn entry(
         forward_reason: None,
         detail: None,
         upstream: None,
-        site: std::sync::Arc::clone(&site.metrics),
+        site: Arc::clone(&site.metrics),
         aborted: false,
     }
 }

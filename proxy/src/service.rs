@@ -43,7 +43,7 @@ use crate::site::{Route, Site};
 use crate::stages::admit::{self, Form, admit};
 use crate::stages::certificate;
 use crate::stages::client::{self, Client};
-use crate::stages::deliver;
+use crate::stages::deliver::{self, Told};
 use crate::stages::guard::guard;
 use crate::stages::key::{self, Plan};
 use crate::stages::lookup::shared;
@@ -110,8 +110,9 @@ async fn finish(mut context: Context, mut answer: Answer, mut sink: Sink<'_>) {
         sink.close_after();
     }
     if answer.status != StatusCode::SWITCHING_PROTOCOLS {
-        deliver::conceal(&context, &mut answer.fields);
-        deliver::tell_of_itself(&context, &mut answer.fields);
+        deliver::conceal(context.shows_tags, &mut answer.fields);
+        let told = Told { outcome: context.outcome, litespeed: context.litespeed, at: context.began };
+        deliver::tell_of_itself(&told, &mut answer.fields);
         if let Some(edits) = &context.response_edits {
             edits.apply(&mut answer.fields);
             context.preparing = None; // It would be kept for others with these words in it.

@@ -2,7 +2,7 @@
 //! and once with a field (`TE`) that makes no difference but that the front leaves to the long way.
 
 use forebay_tests::client_h1::head;
-use forebay_tests::{Origin, Proxy, Reply};
+use forebay_tests::{Origin, Proxy, Reply, assert_eventually};
 
 fn site() -> Origin {
     Origin::answering(|request| match request.target.as_str() {
@@ -72,6 +72,91 @@ fn front_and_long_way_answer_alike() {
             }
         }
     }
+}
+
+/// Bytes of each page in the test of the disk tier.
+const PAGE: usize = 150_000;
+
+/// Pages, and what else there is to get wrong. None is found again before as many others were that it is not promoted.
+fn on_disk() -> Vec<String> {
+    let kinds = ["page", "image", "status", "tagged"];
+    let plain = kinds.iter().flat_map(|kind| (0..6).map(move |number| format!("/{kind}/{number}")));
+    plain.chain(["/vary/1".to_owned()]).collect()
+}
+
+/// Memory is full of what is never asked for again, so that all else is answered from disk.
+#[test]
+fn front_and_long_way_answer_alike_from_disk() {
+    let origin = Origin::answering(|request| {
+        let text = |kind: &str| Reply::cacheable(format!("<p>{kind}</p>").repeat(PAGE / 10)).field("ETag", "W/\"1\"");
+        match request.path().split('/').nth(1) {
+            Some("image") => Reply::cacheable(vec![b'x'; PAGE]).field("Content-Type", "image/png"),
+            Some("status") => text("text").field("Content-Type", "text/css").field("Cache-Status", "Inner; hit"),
+            Some("tagged") => text("tags").field("Content-Type", "text/html").field("Surrogate-Key", "a b"),
+            Some("vary") => text("vary").field("Vary", "User-Agent"),
+            Some("filler") => Reply::cacheable(vec![b'f'; 880_000]),
+            _ => text("page").field("Content-Type", "text/html").field("Vary", "Accept-Encoding"),
+        }
+    });
+    let proxy = Proxy::config().origin(&origin).memory("size = \"4MiB\"\nmax_object = \"1MiB\"").disk("").start();
+    let fillers: Vec<String> = (0..4).map(|number| format!("/filler/{number}")).collect();
+    let targets = on_disk();
+    for target in fillers.iter().chain(&targets) {
+        for coding in ["zstd", "gzip", "br", "identity"] {
+            assert_eq!(proxy.get_with(target, &[("Accept-Encoding", coding)]).status, 200);
+        }
+    }
+    assert_eq!(proxy.get_with("/vary/1", &[("User-Agent", "someone")]).cache(), "MISS");
+    // Fillers, pages, one more variant, and three codings of each page that is text.
+    assert_eventually!(proxy.metric("forebay_cache_objects", &["tier=\"disk\""]) >= 4.0 + 25.0 + 1.0 + 3.0 * 18.0);
+    let proxy = proxy.kill_and_restart();
+    for filler in &fillers {
+        assert_eq!(proxy.get(filler).cache(), "HIT");
+    }
+    assert_eq!(proxy.metric("forebay_cache_objects", &["tier=\"memory\""]), 4.0);
+    let hits = |tier: &str| proxy.metric("forebay_cache_hits_total", &[&format!("tier=\"{tier}\"")]);
+    let before = hits("disk");
+    let mut asked = 0.0;
+    for method in ["GET", "HEAD"] {
+        // Another host has nothing on disk, and what has to be asked for comes to memory.
+        let stays = |field: &(&str, &str)| !matches!(field, ("Cache-Control", _) | ("Host", "other.test"));
+        for fields in FIELDS.iter().filter(|fields| fields.iter().all(stays)) {
+            let ask = |fields: &[(&str, &str)]| {
+                targets.iter().map(|target| answered(&proxy, method, target, fields)).collect::<Vec<_>>()
+            };
+            let long: Vec<_> = fields.iter().copied().chain([("TE", "trailers")]).collect();
+            let (short, long) = (ask(fields), ask(&long));
+            for ((short, long), target) in short.into_iter().zip(long).zip(&targets) {
+                assert!(short == long, "{method} {target} {fields:?}: {} and {}", start(&short), start(&long));
+                asked += if short.contains("x-cache: HIT") { 2.0 } else { 0.0 };
+            }
+        }
+    }
+    assert!(asked > 500.0, "{asked}");
+    assert_eq!((hits("disk") - before, hits("memory")), (asked, 0.0));
+    assert_eq!(proxy.metric("forebay_cache_misses_total", &["tier=\"memory\""]), hits("disk"));
+}
+
+/// The whole answer, without what changes with the time.
+fn answered(proxy: &Proxy, method: &str, target: &str, fields: &[(&str, &str)]) -> String {
+    let mut client = proxy.connect();
+    client.send(head(method, target, fields));
+    let text = client.read_response_to(method).unwrap().to_string();
+    let Some((head, content)) = text.split_once("\r\n\r\n") else { return text };
+    let timeless = |line: &str| if line.starts_with("age: ") { String::new() } else { without_ttl(line) };
+    let head: Vec<String> = head.lines().map(timeless).collect();
+    head.join("\n") + content
+}
+
+fn without_ttl(line: &str) -> String {
+    match line.split_once("; ttl=") {
+        Some((before, after)) => before.to_owned() + after.trim_start_matches(|byte: char| byte.is_ascii_digit()),
+        None => line.to_owned(),
+    }
+}
+
+fn start(answer: &str) -> String {
+    answer.chars().take(1000).collect()
 }
 
 #[test]

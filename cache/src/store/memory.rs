@@ -93,9 +93,9 @@ impl MemoryStore {
         self.entries.entry_count()
     }
 
-    /// Whether `stored` under `key` fits in without pushing others out, as far as moka has counted those.
-    pub(super) fn has_room(&self, key: &CacheKey, stored: &Variants) -> bool {
-        self.entries.weighted_size() + weight(key, stored) <= self.size
+    /// Whether variants of `bytes` under a key fit in without pushing others out, as far as moka has counted those.
+    pub(super) fn has_room(&self, key: &[u8], bytes: u64) -> bool {
+        self.entries.weighted_size() + bytes + key.len() as u64 + OVERHEAD <= self.size
     }
 
     /// The stored responses of `key`.

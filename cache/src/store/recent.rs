@@ -33,12 +33,29 @@ impl Recent {
     /// Notes that the key with this hash was found. Whether it was already, within the last `window` finds of any key.
     pub(super) fn again(&self, hash: u64, window: u64) -> bool {
         let now = self.finds.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        let mark = hash >> 32;
-        let slot = usize::try_from(hash % self.slots.len() as u64).ok().and_then(|index| self.slots.get(index));
-        let before = slot.map_or(0, |slot| slot.swap(mark << 32 | u64::from(now), Ordering::Relaxed));
-        let ago = u64::from(now).wrapping_sub(before) & u64::from(u32::MAX);
-        before != 0 && before >> 32 == mark && ago <= window
+        let before = self.slot(hash).map_or(0, |slot| slot.swap(mark(hash) << 32 | u64::from(now), Ordering::Relaxed));
+        is_within(before, hash, now, window)
     }
+
+    /// What [`again`](Self::again) would say, with nothing noted.
+    pub(super) fn would_be_again(&self, hash: u64, window: u64) -> bool {
+        let now = self.finds.load(Ordering::Relaxed).wrapping_add(1);
+        is_within(self.slot(hash).map_or(0, |slot| slot.load(Ordering::Relaxed)), hash, now, window)
+    }
+
+    fn slot(&self, hash: u64) -> Option<&AtomicU64> {
+        usize::try_from(hash % self.slots.len() as u64).ok().and_then(|index| self.slots.get(index))
+    }
+}
+
+fn mark(hash: u64) -> u64 {
+    hash >> 32
+}
+
+/// Whether `before` is a find of the key with this hash, `window` finds before `now` at most.
+fn is_within(before: u64, hash: u64, now: u32, window: u64) -> bool {
+    let ago = u64::from(now).wrapping_sub(before) & u64::from(u32::MAX);
+    before != 0 && mark(before) == mark(hash) && ago <= window
 }
 
 #[cfg(test)]
@@ -53,7 +70,9 @@ mod tests {
     #[test]
     fn what_was_found_within_the_window_is_found_again() {
         let recent = Recent::new(64 << 20);
+        assert!(!recent.would_be_again(hash(1), 4));
         assert!(!recent.again(hash(1), 4), "for the first time");
+        assert!(recent.would_be_again(hash(1), 4) && !recent.would_be_again(hash(2), 4));
         assert!(recent.again(hash(1), 4));
         for other in 2..=4 {
             assert!(!recent.again(hash(other), 4));

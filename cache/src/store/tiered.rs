@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ahash::RandomState;
 use bytes::Bytes;
 
-use super::disk::{DiskStats, DiskStore, LargeWriter, Lookup};
+use super::disk::{DiskStats, DiskStore, LargeWriter, Lookup, OnDisk};
 use super::recent::Recent;
 use super::{MemoryStats, MemoryStore, Parts, Variant, Variants};
 use crate::key::CacheKey;
-use crate::purge::Purges;
+use crate::purge::{Purges, Standing};
 use crate::semantics::coding::Coding;
 use crate::stored::StoredResponse;
 
@@ -98,6 +98,34 @@ impl TieredStore {
             disk.note_use(key);
         }
         Some(held)
+    }
+
+    /// The response on disk of the key with these bytes, of which nothing is in memory. It does not vary, and no purge
+    /// concerns it. `None` when it cannot be read at once, or ought to be in memory, or is not as simple as that: then
+    /// [`TieredStore::get`] knows.
+    #[must_use]
+    pub fn on_disk_by_bytes(&self, key: &[u8]) -> Option<OnDisk<'_>> {
+        let disk = self.disk.as_ref()?;
+        let plain = disk.find_plain(key)?;
+        let hash = self.hasher.hash_one(key);
+        if self.memory.has_room(key, plain.bytes()) || self.recent.would_be_again(hash, self.window()) {
+            return None;
+        }
+        let found = disk.open_plain(key, plain, hash)?;
+        let (variant, last) = (found.variant(), self.purges.last());
+        if !variant.is_checked(last) {
+            // What purges do to it is for who can take it out of the store.
+            if self.standing(&CacheKey::from_bytes(key)?, variant) != Standing::Current {
+                return None;
+            }
+            variant.prepared.mark_checked(last);
+        }
+        Some(found)
+    }
+
+    /// Notes that `found` answers a request.
+    pub fn note_found(&self, found: &OnDisk<'_>) {
+        let _ = self.recent.again(found.mark, self.window());
     }
 
     /// Whether there seem to be responses of `key` on disk.
@@ -268,8 +296,13 @@ impl TieredStore {
 
     /// Whether what was found on disk is to be promoted.
     fn is_worth_memory(&self, key: &CacheKey, stored: &Variants) -> bool {
-        let window = self.memory.keys().saturating_mul(ROUNDS);
-        self.memory.has_room(key, stored) || self.recent.again(self.hasher.hash_one(key), window)
+        let hash = self.hasher.hash_one(key.as_bytes());
+        self.memory.has_room(key.as_bytes(), stored.weight()) || self.recent.again(hash, self.window())
+    }
+
+    /// So many finds on disk are a short while.
+    fn window(&self) -> u64 {
+        self.memory.keys().saturating_mul(ROUNDS)
     }
 
     fn epoch(&self, key: &CacheKey) -> &AtomicU64 {

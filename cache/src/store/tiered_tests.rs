@@ -185,3 +185,100 @@ async fn a_coding_made_in_flight_is_kept_in_both_tiers() {
         assert_eq!(gzip(&store.get(&key(&name), |_| true).await.unwrap()).unwrap(), "gzip", "after a restart");
     }
 }
+
+/// What the short way reads: the content's length, and the content in `coding`.
+fn plain(store: &TieredStore, name: &str, coding: Option<Coding>) -> Option<(u64, Bytes)> {
+    let found = store.on_disk_by_bytes(key(name).as_bytes())?;
+    assert!(found.variant().response.content().is_empty());
+    Some((found.length(), found.content(coding)?))
+}
+
+/// Stored with a coding, on disk alone, where memory has no room.
+fn on_disk_alone(path: &std::path::Path, name: &str) -> TieredStore {
+    let config =
+        DiskConfig { path: path.to_owned(), size: SMALLEST, max_object: SMALLEST / 4, whole: 4096, takeover: false };
+    let store = TieredStore::new(MemoryStore::new(0, 4096), Some(DiskStore::open(config).unwrap()));
+    let stored = response("as it came");
+    store.insert(&key(name), Arc::clone(&stored));
+    store.disk.as_ref().unwrap().add_coded(&key(name), &stored, Coding::Gzip, Bytes::from_static(b"gzip"));
+    store.disk.as_ref().unwrap().flush();
+    store
+}
+
+#[test]
+fn the_short_way_reads_the_form_that_is_wanted() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = on_disk_alone(directory.path(), "/a");
+    for _ in ["read", "kept"] {
+        assert_eq!(plain(&store, "/a", None), Some((10, "as it came".into())));
+        assert_eq!(plain(&store, "/a", Some(Coding::Gzip)), Some((10, "gzip".into())));
+        assert_eq!(plain(&store, "/a", Some(Coding::Zstd)), None);
+    }
+    assert_eq!(plain(&store, "/b", None), None);
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+#[test]
+fn the_short_way_leaves_what_varies_waits_was_purged_or_removed_to_the_long_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = on_disk_alone(directory.path(), "/a");
+    store.insert(&key("/vary"), variant("de"));
+    store.disk.as_ref().unwrap().flush();
+    assert_eq!(plain(&store, "/vary", None), None);
+    let other = crate::purge::Purge {
+        scope: crate::purge::Scope::Everywhere,
+        what: crate::purge::What::Url("/other".to_owned()),
+        soft: false,
+    };
+    let now = crate::clock::Timestamp::from_secs(5);
+    wait(store.purge(&other, &[], now)).unwrap();
+    assert!(plain(&store, "/a", None).is_some(), "another URL was purged");
+    let this = crate::purge::Purge { what: crate::purge::What::Url("/a".to_owned()), ..other };
+    wait(store.purge(&this, &[], now)).unwrap();
+    assert_eq!(plain(&store, "/a", None), None, "purged, and still there");
+    let store = on_disk_alone(tempfile::tempdir().unwrap().path(), "/a");
+    wait(store.remove(&key("/a")));
+    assert_eq!(plain(&store, "/a", None), None);
+}
+
+#[test]
+fn the_short_way_serves_no_byte_whose_checksum_is_wrong() {
+    for is_kept in [false, true] {
+        for (coding, damaged) in [(None, "as it came"), (Some(Coding::Gzip), "gzip"), (None, "max-age")] {
+            let directory = tempfile::tempdir().unwrap();
+            let store = on_disk_alone(directory.path(), "/a");
+            if is_kept {
+                assert!(plain(&store, "/a", coding).is_some());
+            }
+            flip(directory.path(), damaged);
+            // What is in memory already is right.
+            let survives = is_kept && damaged == "max-age";
+            assert_eq!(plain(&store, "/a", coding).is_some(), survives, "{damaged} {is_kept}");
+            assert_eq!(store.disk_stats().unwrap().corrupt, u64::from(!survives));
+        }
+    }
+}
+
+/// Flips a bit where `text` stands in the only segment.
+fn flip(directory: &std::path::Path, text: &str) {
+    let segment = std::fs::read_dir(directory.join("segments")).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(&segment).unwrap();
+    let at = bytes.windows(text.len()).rposition(|window| window == text.as_bytes()).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&segment).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[bytes[at] ^ 1], at as u64).unwrap();
+}
+
+#[test]
+fn the_short_way_leaves_to_the_long_way_what_is_worth_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.insert(&key("/a"), response("a"));
+    store.disk.as_ref().unwrap().flush();
+    store.memory.remove(&key("/a"));
+    assert_eq!(plain(&store, "/a", None), None, "memory has room");
+    assert_eq!(wait(found(&store, "/a")), Some((Tier::Disk, "a".into())));
+    assert_eq!(wait(found(&store, "/a")), Some((Tier::Memory, "a".into())));
+}

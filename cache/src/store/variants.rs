@@ -104,7 +104,7 @@ impl Variant {
         self.large.as_ref().map_or_else(|| self.response.content().len() as u64, |large| large.length())
     }
 
-    fn weight(&self) -> u64 {
+    pub(super) fn weight(&self) -> u64 {
         self.response.weight() + OVERHEAD + self.coded.iter().map(|(_, content)| content.len() as u64).sum::<u64>()
     }
 

@@ -104,6 +104,11 @@ impl Header {
         (UNIT + self.key_len as usize + self.head_len as usize + self.content_len as usize).next_multiple_of(UNIT)
     }
 
+    /// Where the content begins in the record.
+    pub(super) fn content_at(&self) -> usize {
+        UNIT + self.key_len as usize + self.head_len as usize
+    }
+
     /// The bytes; `nonce` is the directory's, so that no other data passes for a record.
     pub(super) fn encode(&self, nonce: u64) -> [u8; UNIT] {
         let mut out = [0; UNIT];
@@ -154,32 +159,41 @@ pub(super) struct Record<'a> {
 
 /// Takes a record apart that was read from where `slot` points.
 pub(super) fn open<'a>(bytes: &'a [u8], slot: &Slot, nonce: u64) -> Result<Record<'a>, Unreadable> {
+    parts(bytes, header(bytes, slot, nonce)?)
+}
+
+/// The header of the record that `slot` points at.
+pub(super) fn header(bytes: &[u8], slot: &Slot, nonce: u64) -> Result<Header, Unreadable> {
     let header = Header::decode(bytes, nonce)?;
     let label = header.label;
     let same = header.segment == slot.segment
         && header.hash == slot.hash
         && header.record_len() == slot.length as usize
         && (label.variance, label.form, label.large) == (slot.variance(), slot.form(), slot.is_large());
-    if !same {
-        return Err(Unreadable::Misplaced);
-    }
-    parts(bytes, header)
+    if same { Ok(header) } else { Err(Unreadable::Misplaced) }
 }
 
 /// Verifies what follows `header` in `bytes`.
 pub(super) fn parts(bytes: &[u8], header: Header) -> Result<Record<'_>, Unreadable> {
-    let body = bytes.get(UNIT..).ok_or(Unreadable::Truncated)?;
-    let (key, rest) = body.split_at_checked(header.key_len as usize).ok_or(Unreadable::Truncated)?;
-    let (head, rest) = rest.split_at_checked(header.head_len as usize).ok_or(Unreadable::Truncated)?;
-    let content = rest.get(..header.content_len as usize).ok_or(Unreadable::Truncated)?;
-    if head_crc(key, head) != header.head_crc {
-        return Err(Unreadable::Head);
-    }
+    let beginning = beginning(bytes, header)?;
+    let content = bytes.get(header.content_at()..).and_then(|rest| rest.get(..header.content_len as usize));
+    let content = content.ok_or(Unreadable::Truncated)?;
     // Of a large response the checksum stands for its table, which is in the head.
     if !header.label.large && crc32fast::hash(content) != header.content_crc {
         return Err(Unreadable::Content);
     }
-    Ok(Record { header, key, head, content })
+    Ok(Record { content, ..beginning })
+}
+
+/// Verifies key and head, which follow `header` in `bytes`. The content is left out: it may be longer than `bytes`.
+pub(super) fn beginning(bytes: &[u8], header: Header) -> Result<Record<'_>, Unreadable> {
+    let body = bytes.get(UNIT..).ok_or(Unreadable::Truncated)?;
+    let (key, rest) = body.split_at_checked(header.key_len as usize).ok_or(Unreadable::Truncated)?;
+    let head = rest.get(..header.head_len as usize).ok_or(Unreadable::Truncated)?;
+    if head_crc(key, head) != header.head_crc {
+        return Err(Unreadable::Head);
+    }
+    Ok(Record { header, key, head, content: &[] })
 }
 
 pub(super) fn head_crc(key: &[u8], head: &[u8]) -> u32 {

@@ -19,6 +19,9 @@ const SHARDS: usize = 64;
 /// Most entries under one hash: variants and their codings. The oldest makes room.
 const MOST: usize = 32;
 
+/// Forms a response can have: as it came, and three codings (`head::form`).
+const FORMS: usize = 4;
+
 /// Where a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot {
@@ -76,7 +79,13 @@ impl Slot {
         Label { kind, variance: self.variance(), form: self.form(), large: self.is_large() }
     }
 
-    fn is_at(&self, other: &Self) -> bool {
+    fn note(&mut self) {
+        if self.tag & USES != USES {
+            self.tag += USE;
+        }
+    }
+
+    pub(super) fn is_at(&self, other: &Self) -> bool {
         self.hash == other.hash && self.segment == other.segment && self.offset == other.offset
     }
 }
@@ -112,6 +121,21 @@ pub(super) struct Found {
     pub(super) slots: Vec<Slot>,
 }
 
+/// One response that does not vary, and its codings by form, from 1 on.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct Plain {
+    pub(super) whole: Slot,
+    pub(super) coded: [Option<Slot>; FORMS - 1],
+}
+
+impl Plain {
+    /// Bytes of its records.
+    pub(in crate::store) fn bytes(&self) -> u64 {
+        let coded = self.coded.iter().flatten();
+        std::iter::once(&self.whole).chain(coded).map(|slot| u64::from(slot.length)).sum()
+    }
+}
+
 impl Index {
     pub(super) fn new() -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
@@ -128,9 +152,7 @@ impl Index {
         let mut found = Found::default();
         self.with(hash, |shard| {
             for slot in shard.table.iter_hash_mut(hash).filter(|slot| slot.hash == hash) {
-                if slot.tag & USES != USES {
-                    slot.tag += USE;
-                }
+                slot.note();
                 found.slots.push(*slot);
             }
             if !shard.pending.is_empty()
@@ -143,6 +165,30 @@ impl Index {
             found.slots.sort_unstable_by_key(|slot| std::cmp::Reverse(slot.position()));
         }
         found
+    }
+
+    /// The entries of `hash` where they are those of one response that does not vary, whose content is in the log, and
+    /// nothing is on its way. Noted as a use only then.
+    pub(super) fn find_plain(&self, hash: u64) -> Option<Plain> {
+        let probe = |shard: &mut Shard| {
+            if shard.pending.contains_key(&hash) {
+                return None;
+            }
+            let mut forms = [None; FORMS];
+            for slot in shard.table.iter_hash(hash).filter(|slot| slot.hash == hash) {
+                let place = forms.get_mut(usize::from(slot.form()))?;
+                if slot.variance() != 0 || slot.is_large() || place.replace(*slot).is_some() {
+                    return None;
+                }
+            }
+            let [whole, coded @ ..] = forms;
+            let plain = Plain { whole: whole?, coded };
+            for slot in shard.table.iter_hash_mut(hash).filter(|slot| slot.hash == hash) {
+                slot.note();
+            }
+            Some(plain)
+        };
+        self.with(hash, probe).flatten()
     }
 
     /// How many entries of form 0 there are under `hash`; notes the use.

@@ -2,7 +2,7 @@
 //!
 //! - `format`, `head`, `segment`: what bytes mean. `identity`: whose they are.
 //! - `index`: where each record is. `queue`, `writer`: how records come to be. `reclaim`: how they go.
-//! - `reader`: how they are read. `large`: content in files of its own. `space`: the ceiling that is never passed.
+//! - `reader`: how they are read; `plain`: in the most frequent case; `shelf`: heads kept for it; `buffer`: into what. `large`: content in files of its own. `space`: the ceiling that is never passed.
 //! - `journal`: purges, written down before they are acknowledged. `look`: every entry, one by one, for the sweep.
 //! - `recover`, `lock`: how a start finds what the last process left. `check`: whether all of it is sound.
 //!
@@ -10,6 +10,7 @@
 //! process, a start replays the log and has the same index. Reads verify checksums, each time: what does not match is a
 //! miss and a counter.
 
+mod buffer;
 mod check;
 #[cfg(test)]
 mod fault;
@@ -22,6 +23,7 @@ mod journal;
 mod large;
 mod lock;
 mod look;
+mod plain;
 mod queue;
 mod reader;
 mod reclaim;
@@ -29,6 +31,7 @@ mod reclaim;
 mod record;
 mod recover;
 mod segment;
+mod shelf;
 mod space;
 mod stats;
 mod writer;
@@ -49,6 +52,7 @@ use tokio::sync::oneshot;
 pub use check::{CheckReport, Listed};
 pub use large::{LargeContent, LargeReader, LargeWriter};
 pub use look::Fate;
+pub use plain::OnDisk;
 pub use reader::{BlockingRead, Lookup};
 pub use stats::DiskStats;
 
@@ -65,6 +69,7 @@ use large::LargeFiles;
 use queue::{Command, Content, Put, Queue};
 use reader::Mode;
 use segment::Segment;
+use shelf::Shelf;
 use space::Space;
 use stats::Counters;
 use writer::Writer;
@@ -105,6 +110,7 @@ struct Shared {
     segment_size: u64,
     identity: OnceLock<Identity>,
     index: Index,
+    shelf: Shelf,
     segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
     large: LargeFiles,
     queue: Queue,
@@ -170,6 +176,7 @@ impl Shared {
 
     fn forget_everything(&self) {
         self.index.clear();
+        self.shelf.clear();
         self.segments.write().clear();
         self.large.clear();
     }
@@ -226,6 +233,7 @@ impl DiskStore {
             segment_size,
             identity: OnceLock::new(),
             index: Index::new(),
+            shelf: Shelf::new(config.size),
             segments: RwLock::default(),
             large: LargeFiles::default(),
             queue: Queue::default(),

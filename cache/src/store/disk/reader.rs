@@ -12,6 +12,7 @@ use rustix::fs::{CWD, Mode as Permissions, OFlags, ResolveFlags, openat2};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::Shared;
+use super::buffer::Buffer;
 use super::format::{self, Unreadable};
 use super::head::{self, Head};
 use super::index::{Found, Slot};
@@ -73,21 +74,42 @@ pub(super) fn pread(shared: &Shared, file: &File, length: usize, at: u64, mode: 
         return Ok(None);
     }
     let mut buffer = vec![0; length];
+    Ok(fill(shared, file, &mut buffer, at, mode)?.then(|| Bytes::from(buffer)))
+}
+
+/// The same into a buffer that is used again: for what is not kept.
+pub(super) fn pread_lent(
+    shared: &Shared,
+    file: &File,
+    length: usize,
+    at: u64,
+    mode: Mode,
+) -> io::Result<Option<Bytes>> {
+    if mode == Mode::Inline && !shared.reads_inline.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    let mut buffer = Buffer::of(length);
+    Ok(fill(shared, file, buffer.as_mut(), at, mode)?.then(|| Bytes::from_owner(buffer)))
+}
+
+/// Fills `buffer` from `at` on; false when that would block.
+fn fill(shared: &Shared, file: &File, buffer: &mut [u8], at: u64, mode: Mode) -> io::Result<bool> {
+    let length = buffer.len();
     if mode == Mode::Once
-        && preadv2(file.as_fd(), &mut [IoSliceMut::new(&mut buffer)], at, DONTCACHE).is_ok_and(|read| read == length)
+        && preadv2(file.as_fd(), &mut [IoSliceMut::new(buffer)], at, DONTCACHE).is_ok_and(|read| read == length)
     {
-        return Ok(Some(Bytes::from(buffer)));
+        return Ok(true);
     }
     if mode != Mode::Inline {
-        return file.read_exact_at(&mut buffer, at).map(|()| Some(Bytes::from(buffer)));
+        return file.read_exact_at(buffer, at).map(|()| true);
     }
-    match preadv2(file.as_fd(), &mut [IoSliceMut::new(&mut buffer)], at, ReadWriteFlags::NOWAIT) {
-        Ok(read) if read == length => Ok(Some(Bytes::from(buffer))),
+    match preadv2(file.as_fd(), &mut [IoSliceMut::new(buffer)], at, ReadWriteFlags::NOWAIT) {
+        Ok(read) if read == length => Ok(true),
         // Part of it, or (some kernels) 0 for what is not cached: never to be taken for the end of the file.
-        Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+        Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(false),
         Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
             shared.reads_inline.store(false, Ordering::Relaxed);
-            Ok(None)
+            Ok(false)
         }
         Err(error) => Err(error.into()),
     }

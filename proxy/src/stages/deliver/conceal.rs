@@ -3,8 +3,6 @@
 use forebay_cache::semantics::surrogate_key::strip_surrogate_keys;
 use http::{HeaderMap, HeaderName};
 
-use crate::context::Context;
-
 /// What drives a cache, beside tags.
 static FIELDS: [HeaderName; 4] = [
     HeaderName::from_static("x-litespeed-cache-control"),
@@ -14,8 +12,8 @@ static FIELDS: [HeaderName; 4] = [
 ];
 
 /// Takes them out of an answer, unless its site shows them.
-pub(crate) fn conceal(context: &Context, fields: &mut HeaderMap) {
-    if context.shows_tags {
+pub(crate) fn conceal(shows_tags: bool, fields: &mut HeaderMap) {
+    if shows_tags {
         return;
     }
     strip_surrogate_keys(fields);

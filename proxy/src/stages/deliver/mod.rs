@@ -10,4 +10,4 @@ pub(crate) use conceal::conceal;
 pub(crate) use file::file;
 pub(crate) use represent::{Source, is_codable, passed, represent};
 pub(crate) use send::send;
-pub(crate) use tell::{NAME, tell_of_itself, tell_of_now};
+pub(crate) use tell::{NAME, Told, tell_of_itself, tell_of_now};

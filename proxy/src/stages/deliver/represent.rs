@@ -132,10 +132,10 @@ fn is_small(site: &Site, length: Option<u64>) -> bool {
     length.is_some_and(|length| length < site.compress_min)
 }
 
-/// Whether clients may get this stored response in a coding.
-pub(crate) fn is_codable(site: &Site, response: &StoredResponse) -> bool {
+/// Whether clients may get this stored response, whose content has `length` bytes, in a coding.
+pub(crate) fn is_codable(site: &Site, response: &StoredResponse, length: u64) -> bool {
     !site.compress.is_empty()
-        && !is_small(site, Some(response.content().len() as u64))
+        && !is_small(site, Some(length))
         && compress::eligible(response.status(), response.fields(), 0).is_ok()
 }
 

@@ -1,5 +1,7 @@
 //! What every answer says of itself: `Age`, `Via`, `Cache-Status`, `X-Cache`.
 
+use std::time::SystemTime;
+
 use forebay_cache::semantics::CacheStatus;
 use http::header::{AGE, DATE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -16,15 +18,24 @@ const X_LITESPEED_CACHE: HeaderName = HeaderName::from_static("x-litespeed-cache
 /// This cache's name in `Cache-Status` and `Via`.
 pub(crate) const NAME: &str = "Forebay";
 
+/// What an answer says of itself each time.
+pub(crate) struct Told {
+    pub(crate) outcome: CacheOutcome,
+    /// The site is driven by LSCache.
+    pub(crate) litespeed: bool,
+    /// When the request came.
+    pub(crate) at: SystemTime,
+}
+
 /// Adds what is the same each time: `Date` where it is ours to give, `Via`, `X-Cache`.
-pub(crate) fn tell_of_itself(context: &Context, fields: &mut HeaderMap) {
+pub(crate) fn tell_of_itself(told: &Told, fields: &mut HeaderMap) {
     if !fields.contains_key(DATE) {
-        fields.insert(DATE, date::field(context.began));
+        fields.insert(DATE, date::field(told.at));
     }
     via(fields);
-    fields.insert(X_CACHE, HeaderValue::from_static(context.outcome.word()));
-    if context.litespeed {
-        let hit = matches!(context.outcome, CacheOutcome::Hit | CacheOutcome::Stale(_) | CacheOutcome::Collapsed);
+    fields.insert(X_CACHE, HeaderValue::from_static(told.outcome.word()));
+    if told.litespeed {
+        let hit = matches!(told.outcome, CacheOutcome::Hit | CacheOutcome::Stale(_) | CacheOutcome::Collapsed);
         fields.insert(X_LITESPEED_CACHE, HeaderValue::from_static(if hit { "hit" } else { "miss" }));
     }
 }

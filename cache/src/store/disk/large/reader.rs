@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::super::Shared;
 use super::super::index::Slot;
-use super::super::reader::{Mode, pread};
+use super::super::reader::{Mode, pread_lent};
 use super::super::stats::Counters;
 use super::{BLOCK, LargeFile};
 
@@ -76,7 +76,7 @@ impl LargeContent {
     fn block(&self, index: u64, mode: Mode) -> io::Result<Option<Bytes>> {
         let start = index.saturating_mul(BLOCK);
         let length = usize::try_from(self.length.saturating_sub(start).min(BLOCK)).unwrap_or(0);
-        let read = pread(&self.shared, &self.handle, length, start, mode);
+        let read = pread_lent(&self.shared, &self.handle, length, start, mode);
         let read = read.inspect_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => self.shared.corrupt(&self.slot, "large content that became shorter"),
             _ => Counters::count(&self.shared.counters.read_errors),
