@@ -13,8 +13,8 @@ use crate::model::{
 };
 use crate::preset;
 use crate::read::{
-    BALANCE, CLIENT_CERTIFICATE, FORMATS, MODE, PARENT_BALANCE, PRESETS, PROXY_PROTOCOL, PROXY_VERSION, SET_COOKIE,
-    SLASH, show_status,
+    BALANCE, CLIENT_CERTIFICATE, FORMATS, MODE, PARENT_BALANCE, PRESETS, PROTOCOL, PROXY_PROTOCOL, PROXY_VERSION,
+    SET_COOKIE, SLASH, show_status,
 };
 use crate::values::coding::CODINGS;
 use crate::values::{choice, duration, host_pattern, size};
@@ -288,6 +288,7 @@ fn write_upstream(upstream: &Upstream, out: &mut Text) {
         out.string("hash_name", name);
     }
     out.word("hash_balance_factor", upstream.hash_balance_factor);
+    out.string("protocol", choice::word(upstream.protocol, &PROTOCOL));
     out.word("keepalive", upstream.keepalive);
     out.array("servers", upstream.servers.iter().map(server));
     if let Some(source) = upstream.source {

@@ -12,7 +12,8 @@ const SEEDS: [&str; 3] = [
 
 /// A case that needs no directory of its own: without certificates, and with paths that exist everywhere.
 fn seed(text: &str) -> String {
-    let needs_files = ["certificate =", "key =", "client_", "tls =", "sticky =", "http2 =", "auth =", "secret_file ="];
+    let needs_files =
+        ["certificate =", "key =", "client_", "protocol =", "tls =", "sticky =", "http2 =", "auth =", "secret_file ="];
     let lines = text.lines().filter(|line| !needs_files.iter().any(|word| line.starts_with(word)));
     lines.map(|line| line.replace("@DIR@/www", "/tmp").replace("@DIR@", "/tmp") + "\n").collect()
 }

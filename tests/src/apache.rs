@@ -40,6 +40,11 @@ impl Apache {
     pub fn start(directory: &Path, docroot: &Path, number: u32) -> Self {
         let directory = directory.join(format!("ap{number}"));
         std::fs::create_dir_all(&directory).expect("directory");
+        // As on machines of their own: servers do not share PHP's sessions.
+        let sessions = directory.join("sessions");
+        std::fs::create_dir_all(&sessions).expect("directory");
+        let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+        std::fs::set_permissions(&sessions, everybody).expect("permissions");
         let address = closed_address();
         let config = directory.join("apache2.conf");
         std::fs::write(&config, configuration(&directory, docroot, address, number)).expect("write configuration");
@@ -169,6 +174,7 @@ RemoteIPInternalProxy 127.0.0.1
 Header always set X-AP "{number}"
 php_admin_value sendmail_path /bin/true
 php_admin_value opcache.enable 1
+php_value session.save_path "{directory}/sessions"
 <Directory "{docroot}">
     AllowOverride None
     Require all granted

@@ -18,6 +18,8 @@ pub struct Upstream {
     /// `hash_balance_factor`: how much of its fair share a server may have in flight before hashing moves on to the next,
     /// in percent. Default 150; 0 for any, else 101 to 10,000.
     pub hash_balance_factor: u32,
+    /// `protocol`: what is spoken. Default HTTP/1.1.
+    pub protocol: UpstreamProtocol,
     /// Whether connections are kept for further requests. Default false: `Connection: close` on each.
     pub keepalive: bool,
     /// Never empty.
@@ -63,6 +65,7 @@ impl Upstream {
             balance: Balance::RoundRobin,
             hash_name: None,
             hash_balance_factor: 150,
+            protocol: UpstreamProtocol::Http1,
             keepalive: false,
             servers,
             source: None,
@@ -128,6 +131,15 @@ pub enum ServerName {
     },
     /// `srv:_service._proto.domain`: hosts, ports and shares are looked up as well (RFC 2782).
     Service(String),
+}
+
+/// What `protocol` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 where a server offers it by ALPN, HTTP/1.1 otherwise. There is a [`Upstream::tls`] then.
+    H2,
 }
 
 /// What `balance` may say.

@@ -44,7 +44,7 @@ pub(crate) use protection::{OVER, SUSPICION};
 pub(crate) use purge::{MODE, SLASH};
 pub(crate) use site::PRESETS;
 pub(crate) use tcp::PROXY_VERSION;
-pub(crate) use upstream::{BALANCE, server_words};
+pub(crate) use upstream::{BALANCE, PROTOCOL, server_words};
 
 use crate::model::{Config, DiskTier, MemoryTier};
 use crate::reading::Reading;

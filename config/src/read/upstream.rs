@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::{TIMEOUT, health, sticky, upstream_tls};
-use crate::model::{BOTS, Balance, Resolver, ServerName, Upstream, UpstreamServer};
+use crate::model::{BOTS, Balance, Resolver, ServerName, Upstream, UpstreamProtocol, UpstreamServer};
 use crate::reading::{Located, Reading};
 use crate::table::{Item, Table};
 use crate::values::{Wrong, address, choice, nearest, quoted, upstream_name};
@@ -22,6 +22,10 @@ pub(crate) const BALANCE: [(&str, Balance); 9] = [
     ("hash-header", Balance::HashHeader),
     ("hash-cookie", Balance::HashCookie),
 ];
+
+/// The words of `protocol`.
+pub(crate) const PROTOCOL: [(&str, UpstreamProtocol); 2] =
+    [("http/1.1", UpstreamProtocol::Http1), ("h2", UpstreamProtocol::H2)];
 
 /// What others call them: HAProxy, nginx, Envoy.
 const BALANCE_ELSEWHERE: [(&str, &str); 12] = [
@@ -101,6 +105,11 @@ fn one(mut table: Table<'_, '_>, resolver: &Resolver, pools: &mut Pools) {
         .map_or(Balance::RoundRobin, |found| found.value);
     let hash_name = hash_name(&mut table, balance);
     let hash_balance_factor = table.take("hash_balance_factor").and_then(|item| factor(&item)).unwrap_or(150);
+    let protocol_item = table.take("protocol");
+    let protocol = protocol_item
+        .as_ref()
+        .and_then(|item| item.parsed("h2", |text| choice::parse(text, &PROTOCOL)))
+        .map_or(UpstreamProtocol::Http1, |found| found.value);
     let keepalive = table.take("keepalive").and_then(|item| item.boolean()).unwrap_or(false);
     let servers = servers(&mut table, resolver);
     let source = table.take("source").and_then(|item| item.parsed("192.168.0.150", source)).map(|found| found.value);
@@ -125,7 +134,16 @@ fn one(mut table: Table<'_, '_>, resolver: &Resolver, pools: &mut Pools) {
     );
     let health = table.take("health").and_then(health::read);
     let sticky = table.take("sticky").and_then(sticky::read);
-    let tls = table.take("tls").and_then(upstream_tls::read);
+    let tls_item = table.take("tls");
+    let has_tls = tls_item.is_some();
+    let tls = tls_item.and_then(upstream_tls::read);
+    // What is wrong with `tls` has been said.
+    if let Some(item) = protocol_item.filter(|_| protocol == UpstreamProtocol::H2 && tls.is_none()) {
+        let hint = "add tls = true: whether a server speaks HTTP/2 is found out by ALPN";
+        if !has_tls {
+            item.reading.misfit(&item.key, "`protocol` \"h2\" without `tls`", hint);
+        }
+    }
     table.finish();
     let text = name.as_ref().map(|name| name.value.clone()).unwrap_or_default();
     pools.names.push(name);
@@ -134,6 +152,7 @@ fn one(mut table: Table<'_, '_>, resolver: &Resolver, pools: &mut Pools) {
         balance,
         hash_name,
         hash_balance_factor,
+        protocol,
         keepalive,
         servers,
         source,

@@ -1,5 +1,5 @@
-//! Forward: connect to a server of the pool, send the request, read what comes back. Pingora's connector and HTTP/1
-//! client session do the work; request content is sent on while the response is already being read.
+//! Forward: connect to a server of the pool, send the request, read what comes back. Pingora's connector and client
+//! sessions do the work; request content is sent on while the response is already being read.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,9 @@ use forebay_cache::clock::Clock as _;
 use http::header::{AUTHORIZATION, CONNECTION, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pingora_core::protocols::http::HttpTask;
-use pingora_core::protocols::http::client::HttpSession;
-use pingora_core::protocols::http::v1::client::HttpSession as Http1Session;
 use pingora_http::RequestHeader;
 
+use super::session::{Session, is_of_connection, wants_h1};
 use super::{FetchError, receive};
 use crate::http::RequestBody;
 use crate::runtime::Lasting;
@@ -25,6 +24,9 @@ const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
 /// How long a kept connection to an AP server may idle; below Apache's KeepAliveTimeout of 5 s.
 const IDLE: Duration = Duration::from_secs(4);
+
+/// How long one of HTTP/2 may, which was made to be kept. A server that is of another mind says so (GOAWAY).
+const IDLE_MULTIPLEXED: Duration = Duration::from_secs(30);
 
 /// A request as the AP server gets it.
 #[derive(Debug, Default)]
@@ -55,7 +57,7 @@ pub(super) enum Event {
 
 /// An exchange with an AP server.
 pub(super) struct Exchange {
-    session: Box<Http1Session>,
+    session: Session,
     pub(super) lease: Lease,
     body: RequestBody,
     /// Request content is still being sent.
@@ -65,6 +67,10 @@ pub(super) struct Exchange {
     ended: bool,
     /// The connection had been used before: that it is closed may just mean that it had idled too long.
     pub(super) reused: bool,
+    /// It has a connection of its own, whatever the others share.
+    alone: bool,
+    /// The server refused to answer this by HTTP/2.
+    wants_h1: bool,
     pub(super) started: Instant,
     /// The right to be worked on; given back when the exchange ends.
     pub(super) permit: Option<Permit>,
@@ -131,11 +137,13 @@ pub(super) struct Attempts {
     pub(super) tried: Vec<ServerId>,
     /// How the last of them did: what is reported when none is left.
     pub(super) failure: FetchError,
+    /// Connections that others share did not take it: it gets one of its own.
+    pub(super) alone: bool,
 }
 
 impl Attempts {
     pub(super) fn new(asker: Asker) -> Self {
-        Self { asker, tried: Vec::new(), failure: FetchError::NO_SERVER }
+        Self { asker, tried: Vec::new(), failure: FetchError::NO_SERVER, alone: false }
     }
 
     async fn lease(&self, lasting: &Lasting, pool: &Pool) -> Result<Lease, FetchError> {
@@ -163,14 +171,15 @@ pub(super) async fn connect(
 ) -> Result<Exchange, FetchError> {
     let head = outbound.head(pool)?;
     let repeatable = outbound.is_repeatable();
-    let Outbound { body, expects_continue, .. } = outbound;
+    let Outbound { body, expects_continue, upgrade, .. } = outbound;
     loop {
         let lease = attempts.lease(lasting, pool).await?;
         let server = lease.server();
         let started = Instant::now();
-        let (session, reused) = match lasting.connector.get_http_session(&server.peer).await {
-            Ok((HttpSession::H1(session), reused)) => (session, reused),
-            Ok(_) => return Err(FetchError::UNEXPECTED),
+        let alone = upgrade || attempts.alone;
+        let peer = server.peer_for(alone);
+        let (mut session, reused) = match lasting.connector.get_http_session(peer).await {
+            Ok((session, reused)) => (Session::new(session, peer).ok_or(FetchError::UNEXPECTED)?, reused),
             Err(error) => {
                 lease.refused(lasting.clock.now());
                 tracing::warn!(upstream = %pool.name, server = %server.label, %error, "cannot connect");
@@ -178,11 +187,13 @@ pub(super) async fn connect(
                 continue;
             }
         };
-        let mut session = Box::new(session);
-        session.read_timeout = server.peer.options.read_timeout;
-        session.write_timeout = server.peer.options.write_timeout;
-        if let Err(error) = session.write_request_header(head.clone()).await {
+        if let Err(error) = session.write_head(head.clone(), body.is_empty()).await {
             let failure = FetchError::from(&*error);
+            if session.is_multiplexed() && reused {
+                // Nothing was sent: the connection was about to be closed.
+                attempts.alone = true;
+                continue;
+            }
             lease.failed(lasting.clock.now());
             if repeatable {
                 attempts.failed(&lease, failure);
@@ -190,9 +201,22 @@ pub(super) async fn connect(
             }
             return Err(failure);
         }
+        let expects_continue = expects_continue && !session.is_multiplexed();
         let undecided = expects_continue.then(|| tokio::time::Instant::now() + CONTINUE_WAIT);
         let sending = !body.is_empty() && undecided.is_none();
-        return Ok(Exchange { session, lease, body, sending, undecided, ended: false, reused, started, permit: None });
+        return Ok(Exchange {
+            session,
+            lease,
+            body,
+            sending,
+            undecided,
+            ended: false,
+            reused,
+            alone,
+            wants_h1: false,
+            started,
+            permit: None,
+        });
     }
 }
 
@@ -208,8 +232,15 @@ impl Exchange {
         loop {
             let Self { session, body, sending, undecided, .. } = self;
             tokio::select! {
-                task = session.read_response_task() => {
-                    let task = task.map_err(|error| FetchError::from(&*error))?;
+                task = session.next() => {
+                    let task = match task {
+                        Ok(task) => task,
+                        Err(error) => {
+                            self.wants_h1 = wants_h1(&error);
+                            self.reused |= session.is_multiplexed() && is_of_connection(&error, self.reused);
+                            return Err(FetchError::from(&*error));
+                        }
+                    };
                     if let Some(event) = self.understand(task)? {
                         return Ok(event);
                     }
@@ -220,10 +251,10 @@ impl Exchange {
                 }
                 chunk = body.next(), if *sending => {
                     let written = match chunk? {
-                        Some(data) => session.write_body(&data).await.map(drop),
+                        Some(data) => session.write(data).await,
                         None => {
                             *sending = false;
-                            session.finish_body().await.map(drop)
+                            session.finish().await
                         }
                     };
                     // A server that answers without reading the rest is within its rights: read its answer.
@@ -238,7 +269,10 @@ impl Exchange {
     fn understand(&mut self, task: HttpTask) -> Result<Option<Event>, FetchError> {
         let event = match task {
             HttpTask::Header(head, ends) => {
-                receive::check_framing(&self.session.get_headers_raw_bytes())?;
+                // Frames of HTTP/2 say themselves where content ends.
+                if let Some(session) = self.session.h1() {
+                    receive::check_framing(&session.get_headers_raw_bytes())?;
+                }
                 let (status, fields) = (head.status, head.headers.clone());
                 if status == StatusCode::SWITCHING_PROTOCOLS {
                     self.open_tunnel()?;
@@ -271,14 +305,20 @@ impl Exchange {
     }
 
     fn open_tunnel(&mut self) -> Result<(), FetchError> {
-        if !self.session.was_upgraded() {
-            return Err(FetchError::bad_gateway("upgrade-not-asked-for"));
-        }
-        self.session.maybe_upgrade_body_writer();
-        self.session.read_timeout = Some(TUNNEL_SILENCE);
+        let unasked = FetchError::bad_gateway("upgrade-not-asked-for");
+        let session = self.session.h1().filter(|session| session.was_upgraded()).ok_or(unasked)?;
+        session.maybe_upgrade_body_writer();
+        session.read_timeout = Some(TUNNEL_SILENCE);
         self.body.open_tunnel();
         self.sending = true;
         Ok(())
+    }
+
+    /// Speaks HTTP/1.1 with the server from now on, where it wants that.
+    pub(super) fn heed(&self, lasting: &Lasting) {
+        if self.wants_h1 {
+            lasting.connector.prefer_h1(self.lease.server().peer_for(false));
+        }
     }
 
     /// Whether everything of the response has been read.
@@ -288,12 +328,19 @@ impl Exchange {
 
     /// Ends the exchange: the connection is kept if that is wanted and possible, closed at once otherwise.
     pub(super) async fn release(mut self, lasting: &Lasting, pool: &Pool) {
-        if pool.keepalive && self.ended && !self.sending {
-            self.session.respect_keepalive();
-            lasting
+        let is_done = self.ended && !self.sending;
+        if self.session.is_multiplexed() {
+            // A stream that is given up is reset; the connection is the others' too.
+            let peer = self.lease.server().peer_for(false);
+            return lasting
                 .connector
-                .release_http_session(HttpSession::H1(*self.session), &self.lease.server().peer, Some(IDLE))
+                .release_http_session(self.session.into_inner(), peer, Some(IDLE_MULTIPLEXED))
                 .await;
+        }
+        if let Some(session) = self.session.h1().filter(|_| pool.keepalive && is_done) {
+            session.respect_keepalive();
+            let peer = self.lease.server().peer_for(self.alone);
+            lasting.connector.release_http_session(self.session.into_inner(), peer, Some(IDLE)).await;
         }
         // Otherwise the connection is closed as it is dropped.
     }

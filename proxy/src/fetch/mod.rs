@@ -10,6 +10,7 @@ mod partial;
 mod peer;
 mod receive;
 mod run;
+mod session;
 mod stream;
 
 pub(crate) use canary::Canary;

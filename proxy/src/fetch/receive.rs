@@ -16,6 +16,9 @@ use crate::upstream::{Asker, Pool};
 /// Kept connections tried that turn out to be dead.
 const REPEATS: usize = 4;
 
+/// Of these, on connections that others share.
+const SHARED_REPEATS: usize = 1;
+
 /// Interim responses taken from an upstream before its final one.
 const INTERIMS: usize = 16;
 
@@ -48,10 +51,12 @@ pub(super) async fn begin(
             Ok(head) => return Ok((exchange, head)),
             Err(error) => error,
         };
+        exchange.heed(lasting);
         let again = repeatable.as_ref().filter(|_| error.is_closed());
         if exchange.reused && again.is_some() && repeats < REPEATS {
             // It had idled too long: no fault of the server's.
             repeats += 1;
+            attempts.alone = repeats > SHARED_REPEATS;
         } else {
             exchange.lease.server().metrics.failed();
             if error.is_of_upstream() {

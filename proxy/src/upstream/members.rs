@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use forebay_config::model::{self, UpstreamServer};
 use parking_lot::Mutex;
 use pingora_core::connectors::l4::BindTo;
+use pingora_core::protocols::ALPN;
 use pingora_core::upstreams::peer::HttpPeer;
 
 use super::health::Monitor;
@@ -22,6 +23,9 @@ use crate::account::metrics::Metrics;
 
 /// Servers an operator may add to a pool.
 const MOST_ADDED: usize = 1000;
+
+/// Requests on one connection of HTTP/2 at a time; the server may allow less.
+const STREAMS: usize = 100;
 
 /// The servers of a pool.
 #[derive(Debug)]
@@ -294,6 +298,13 @@ impl Workshop {
         if let Some(tls) = tls {
             tls.apply(&mut peer, &target.host);
         }
+        // By ALPN: a server that does not know HTTP/2 is spoken to as others are.
+        let multiplexed = (upstream.protocol == model::UpstreamProtocol::H2).then(|| {
+            let mut peer = peer.clone();
+            peer.options.alpn = ALPN::H2H1;
+            peer.options.max_h2_streams = STREAMS;
+            peer
+        });
         let state = pool.server(address);
         let probe = match &upstream.health {
             Some(health) => {
@@ -312,6 +323,7 @@ impl Workshop {
             backup,
             origin: entry.origin,
             peer,
+            multiplexed,
             metrics: metrics.upstream(&upstream.name, &words.address)?,
             probe,
             patience: Patience { max_fails: upstream.max_fails, fail_timeout: upstream.fail_timeout },

@@ -62,6 +62,8 @@ pub(crate) struct Server {
     pub(crate) origin: Origin,
     /// Pingora's view: address and deadlines.
     pub(crate) peer: HttpPeer,
+    /// The same, where HTTP/2 may be spoken.
+    pub(super) multiplexed: Option<HttpPeer>,
     pub(crate) metrics: Arc<UpstreamMetrics>,
     /// Who asks whether it is well, where the config wants that.
     pub(crate) probe: Option<Arc<Probe>>,
@@ -94,6 +96,11 @@ pub(super) enum Availability {
 }
 
 impl Server {
+    /// How a request is sent: on a connection that others may share, or `alone` by HTTP/1.1.
+    pub(crate) fn peer_for(&self, alone: bool) -> &HttpPeer {
+        self.multiplexed.as_ref().filter(|_| !alone).unwrap_or(&self.peer)
+    }
+
     /// Requests in flight.
     pub(crate) fn active(&self) -> u32 {
         self.state.active.load(Ordering::Relaxed)
