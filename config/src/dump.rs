@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::model::{
     CacheRules, Check, Cluster, Config, Health, Icp, IcpPeer, Limits, Listen, LogTarget, ProxyProtocol, RefreshPattern,
-    Resolver, Route, ServerName, Site, SitePurge, Sticky, Tcp, Upstream, UpstreamServer, UpstreamTls,
+    Resolver, Route, ServerName, SharedTier, Site, SitePurge, Sticky, Tcp, Upstream, UpstreamServer, UpstreamTls,
 };
 use crate::preset;
 use crate::read::{
@@ -71,6 +71,9 @@ impl Config {
         }
         if let Some(icp) = &self.icp {
             write_icp(icp, &mut out);
+        }
+        if let Some(shared) = &self.shared {
+            write_shared(shared, &mut out);
         }
         if let Some(cluster) = &self.cluster {
             write_cluster(cluster, &mut out);
@@ -222,6 +225,22 @@ fn write_limits(limits: &Limits, out: &mut Text) {
     out.word("fields", limits.fields);
     out.size("body_size", limits.body_size);
     out.word("h2_streams", limits.h2_streams);
+}
+
+fn write_shared(shared: &SharedTier, out: &mut Text) {
+    out.header("[cache.shared]");
+    out.string("redis", &shared.redis);
+    if let Some(username) = &shared.username {
+        out.string("username", username);
+    }
+    for (word, path) in [("password_file", &shared.password_file), ("ca", &shared.ca)] {
+        if let Some(path) = path {
+            out.string(word, &path.to_string_lossy());
+        }
+    }
+    out.size("max_object", shared.max_object);
+    out.duration("max_lifetime", shared.max_lifetime);
+    out.duration("deadline", shared.deadline);
 }
 
 fn write_cluster(cluster: &Cluster, out: &mut Text) {

@@ -42,6 +42,8 @@ pub struct Config {
     pub icp: Option<Icp>,
     /// `[[tcp]]`: connections that are passed on byte by byte.
     pub tcp: Vec<Tcp>,
+    /// `[cache.shared]`: what other nodes have stored. `None` without that table.
+    pub shared: Option<SharedTier>,
     /// `[cluster]`: other nodes that purges reach. `None` without that table.
     pub cluster: Option<Cluster>,
     /// `[resolver]`: how names of servers are looked up.
@@ -190,6 +192,25 @@ pub struct DiskTier {
     pub size: u64,
     /// Largest stored response, bytes. Default 1 GiB, or `size` / 4 where that is less; at most `size` / 4, and 32 GiB.
     pub max_object: u64,
+}
+
+/// `[cache.shared]`: stored responses that all nodes find in Redis or Valkey.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedTier {
+    /// Where it is. Default: that of `[cluster]`, with the three words below.
+    pub redis: String,
+    /// User of Redis' ACL. Default: Redis' default user.
+    pub username: Option<String>,
+    /// File with the password. Default: none is sent.
+    pub password_file: Option<PathBuf>,
+    /// Certificates (PEM) that Redis' own is checked against. Default: those of the system.
+    pub ca: Option<PathBuf>,
+    /// Largest content that is written there, bytes. Default 1 MiB; range 1 KiB to 64 MiB.
+    pub max_object: u64,
+    /// Longest time for which something stays there, fresh or not. Default 1 d; range 1 s to 7 d.
+    pub max_lifetime: Duration,
+    /// Longest wait of a request for it. Default 25 ms; range 1 ms to 10 s.
+    pub deadline: Duration,
 }
 
 /// `[cluster]`: purges reach every node through Redis or Valkey.

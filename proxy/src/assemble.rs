@@ -28,6 +28,7 @@ use crate::guard;
 use crate::listen::accept::{Listener, Settings};
 use crate::listen::{socket, tls};
 use crate::runtime::{Lasting, Runtime, Shared};
+use crate::shared::SharedTier;
 use crate::siblings::Siblings;
 use crate::site::Site;
 use crate::stages::offload::Root;
@@ -94,9 +95,14 @@ fn lasting_with(config: &Config, upstreams: Registry) -> Result<Arc<Lasting>, As
         .time_to_live(NOT_SHARED_FOR)
         .build_with_hasher(RandomState::new());
     let siblings = siblings(config, &upstreams, &metrics)?;
+    let shared = match (&config.shared, &config.cluster) {
+        (Some(shared), Some(cluster)) => {
+            Some(Arc::new(SharedTier::new(shared, cluster, &metrics).map_err(AssembleError::Other)?))
+        }
+        _ => None,
+    };
     let cluster = config.cluster.as_ref();
-    let cluster =
-        cluster.map(|words| Arc::new(Cluster::new(words, &config.server.state_dir, &metrics, SystemClock.now())));
+    let cluster = cluster.map(|words| Arc::new(Cluster::new(config, words, &metrics, SystemClock.now())));
     let identity = RandomState::new().hash_one(std::process::id());
     let store = TieredStore::new(MemoryStore::new(config.memory.size, config.memory.max_object), disk(config)?);
     let fills = Arc::new(Fills::new(Arc::clone(store.purges())));
@@ -118,6 +124,7 @@ fn lasting_with(config: &Config, upstreams: Registry) -> Result<Arc<Lasting>, As
         account,
         tickets: Arc::default(),
         cluster,
+        shared,
         siblings,
         metrics,
         pseudonym: format!("forebay-{identity:016x}"),

@@ -25,6 +25,7 @@ mod reload;
 mod route;
 mod runtime;
 mod service;
+mod shared;
 mod shutdown;
 mod siblings;
 mod simulate;

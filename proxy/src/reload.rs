@@ -40,6 +40,7 @@ fn replace(shared: &Arc<Shared>, path: &Path) -> bool {
         ("[admin]", config.admin != present.config.admin),
         ("[log]", config.log != present.config.log),
         ("[cache.memory]", config.memory != present.config.memory),
+        ("[cache.shared]", config.shared != present.config.shared),
         ("[cluster]", config.cluster != present.config.cluster),
         ("[icp]", config.icp != present.config.icp),
         ("[cache.disk]", config.disk != present.config.disk),

@@ -23,6 +23,7 @@ use crate::fetch::{Canary, FetchError};
 use crate::guard;
 use crate::listen::tickets::Tickets;
 use crate::listen::tls::Certificates;
+use crate::shared::SharedTier;
 use crate::siblings::Siblings;
 use crate::site::Site;
 use crate::stages::route::Routes;
@@ -67,6 +68,8 @@ pub(crate) struct Lasting {
     pub(crate) tickets: Arc<Tickets>,
     /// Other nodes that purges reach.
     pub(crate) cluster: Option<Arc<Cluster>>,
+    /// What other nodes have stored.
+    pub(crate) shared: Option<Arc<SharedTier>>,
     /// Other caches that are asked before the AP servers.
     pub(crate) siblings: Option<Arc<Siblings>>,
     pub(crate) metrics: Arc<Metrics>,

@@ -1,8 +1,12 @@
 //! A real Redis.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use tempfile::TempDir;
 
@@ -41,6 +45,12 @@ impl Redis {
     /// Starts one that speaks TLS alone, with a certificate of the test's authority.
     #[must_use]
     pub fn tls() -> Self {
+        Self::tls_with(&[])
+    }
+
+    /// The same with more arguments.
+    #[must_use]
+    pub fn tls_with(more: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("temporary directory");
         let files = certs::site(directory.path(), &["127.0.0.1"]);
         let path = |path: PathBuf| path.to_str().expect("UTF-8 path").to_owned();
@@ -52,7 +62,7 @@ impl Redis {
             ["--tls-key-file", &path(files.key)],
             ["--tls-ca-cert-file", &authority],
         ];
-        let arguments = words.iter().flatten().map(|&word| word.to_owned()).collect();
+        let arguments = words.iter().flatten().chain(more).map(|&word| word.to_owned()).collect();
         Self::launch(directory, arguments, "--tls-port")
     }
 
@@ -80,6 +90,45 @@ impl Redis {
     #[must_use]
     pub fn authority(&self) -> PathBuf {
         self.directory.path().join("authority.pem")
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = Pid::from_child(&self.child);
+        kill_process(id, signal).expect("a running Redis");
+    }
+
+    /// Its answer to a command, as it comes over the wire.
+    #[must_use]
+    pub fn ask(&self, words: &[&str]) -> String {
+        let mut stream = TcpStream::connect(self.address).expect("a running Redis");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a deadline");
+        let mut command = format!("*{}\r\n", words.len());
+        for word in words {
+            command.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        }
+        // What follows ends the answer.
+        stream.write_all(format!("{command}*1\r\n$4\r\nQUIT\r\n").as_bytes()).expect("a command");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        String::from_utf8_lossy(&answer).trim_end_matches("+OK\r\n").to_owned()
+    }
+
+    /// Carries out a command.
+    pub fn command(&self, words: &[&str]) {
+        let answer = self.ask(words);
+        assert!(!answer.starts_with('-'), "{answer}");
+    }
+
+    /// Its keys that match.
+    #[must_use]
+    pub fn keys(&self, pattern: &str) -> Vec<String> {
+        let answer = self.ask(&["KEYS", pattern]);
+        answer
+            .split("\r\n")
+            .filter(|line| !line.is_empty() && !line.starts_with(['*', '$']))
+            .map(ToOwned::to_owned)
+            .collect()
     }
 
     /// Kills it (SIGKILL).

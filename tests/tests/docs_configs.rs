@@ -158,7 +158,7 @@ fn metrics() -> (BTreeSet<String>, BTreeSet<String>) {
     // A sibling and a Redis that are not there have their metrics all the same.
     let sibling = "[[icp.sibling]]\nicp = \"127.0.0.1:1\"\nhttp = \"127.0.0.1:1\"";
     let icp = format!("[icp]\naddress = \"127.0.0.1:0\"\ntimeout = \"10ms\"\n{sibling}");
-    let cluster = "[cluster]\nredis = \"redis://127.0.0.1:1\"\nnode = \"a\"";
+    let cluster = "[cluster]\nredis = \"redis://127.0.0.1:1\"\nnode = \"a\"\n[cache.shared]";
     let by_name = "[[upstream]]\nname = \"named\"\nservers = [\"localhost:1\"]";
     let extra = ProxyConfig::new().origin(&origin).extra(&icp).extra(cluster).extra(by_name);
     let proxy = extra.upstream("health = { tcp = true }").start();

@@ -77,6 +77,7 @@ mod import_files;
 
 mod purge_dialects;
 mod purge_engine;
+mod shared_tier;
 mod siblings_asking;
 mod siblings_network;
 mod siblings_packets;

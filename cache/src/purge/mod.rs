@@ -156,6 +156,12 @@ impl Purges {
         self.judge(key, stamp, &[])
     }
 
+    /// What a response with these tags is, stored under `key` by a fill that began at number `stamp`.
+    #[must_use]
+    pub fn standing_as_of(&self, key: &CacheKey, stamp: u64, tags: &[Box<str>]) -> Standing {
+        self.judge(key, stamp, tags)
+    }
+
     fn judge(&self, key: &CacheKey, since: u64, tags: &[Box<str>]) -> Standing {
         if since >= self.last() {
             return Standing::Current;

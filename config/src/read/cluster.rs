@@ -48,7 +48,7 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Cluster {
 }
 
 /// `redis://host:port` or `rediss://host:port`, with `/number` of a database.
-fn url(text: &str) -> Result<String, Wrong> {
+pub(super) fn url(text: &str) -> Result<String, Wrong> {
     const HINT: &str = "write \"redis://192.168.0.10:6379\", or \"rediss://…\" for TLS";
     let wrong = |message: &str| Wrong::new(format!("{} {message}", quoted(text)), HINT);
     let rest = text.strip_prefix("redis://").or_else(|| text.strip_prefix("rediss://"));
@@ -79,7 +79,7 @@ fn secret(text: &str) -> Result<PathBuf, Wrong> {
 }
 
 /// A name that is part of a key.
-fn name(text: &str) -> Result<String, Wrong> {
+pub(super) fn name(text: &str) -> Result<String, Wrong> {
     let sound = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if sound && (1..=64).contains(&text.len()) {
         Ok(text.to_owned())

@@ -21,6 +21,7 @@ mod resolver;
 mod route;
 mod routing;
 mod server;
+mod shared;
 mod site;
 mod sticky;
 pub(crate) mod syntax;
@@ -28,7 +29,7 @@ mod tcp;
 mod upstream;
 mod upstream_tls;
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -46,7 +47,7 @@ pub(crate) use site::PRESETS;
 pub(crate) use tcp::PROXY_VERSION;
 pub(crate) use upstream::{BALANCE, PROTOCOL, server_words};
 
-use crate::model::{Config, DiskTier, MemoryTier};
+use crate::model::{Cluster, Config, DiskTier, MemoryTier, SharedTier};
 use crate::reading::Reading;
 use crate::table::Table;
 
@@ -63,9 +64,10 @@ pub(crate) fn config(reading: &Reading<'_>, root: Spanned<DeTable<'_>>) -> Confi
     let admin = admin::read(table.take("admin").and_then(|item| item.table("[admin]")), &listeners, reading);
     let log = log::read(table.take("log").and_then(|item| item.table("[log]")), reading);
     let limits = limits::read(table.take("limits").and_then(|item| item.table("[limits]")), reading);
-    let (memory, disk) = cache(&mut table, reading);
+    let (memory, disk, shared) = cache(&mut table, reading);
     let icp = table.take("icp").and_then(|item| item.table("[icp]")).map(icp::read);
     let cluster = table.take("cluster").and_then(|item| item.table("[cluster]")).map(cluster::read);
+    let shared = shared.and_then(|(words, span)| with_cluster(words, &span, cluster.as_ref(), reading));
     let resolver = resolver::read(table.take("resolver").and_then(|item| item.table("[resolver]")), reading);
     let pools = upstream::read(&mut table, &resolver);
     let sites = site::read(&mut table, &pools, listeners.tls.as_ref());
@@ -81,6 +83,7 @@ pub(crate) fn config(reading: &Reading<'_>, root: Spanned<DeTable<'_>>) -> Confi
         memory,
         disk,
         icp,
+        shared,
         cluster,
         tcp,
         resolver,
@@ -89,15 +92,36 @@ pub(crate) fn config(reading: &Reading<'_>, root: Spanned<DeTable<'_>>) -> Confi
     }
 }
 
+/// What `[cache.shared]` says, and where it stands.
+type SharedWords = Option<(shared::Words, Range<usize>)>;
+
 /// `[cache]`, the parent of the tiers.
-fn cache(root: &mut Table<'_, '_>, reading: &Reading<'_>) -> (MemoryTier, Option<DiskTier>) {
+fn cache(root: &mut Table<'_, '_>, reading: &Reading<'_>) -> (MemoryTier, Option<DiskTier>, SharedWords) {
     let Some(mut table) = root.take("cache").and_then(|item| item.table("[cache]")) else {
-        return (memory::read(None, reading), None);
+        return (memory::read(None, reading), None, None);
     };
     let tier = memory::read(table.take("memory").and_then(|item| item.table("[cache.memory]")), reading);
     let disk = table.take("disk").and_then(|item| item.table("[cache.disk]")).map(|table| disk::read(table, reading));
+    let shared = table.take("shared").and_then(|item| item.table("[cache.shared]")).map(|table| {
+        let span = table.span.clone();
+        (shared::read(table), span)
+    });
     table.finish();
-    (tier, disk)
+    (tier, disk, shared)
+}
+
+/// What is purged must be purged on every node that could take it from there.
+fn with_cluster(
+    words: shared::Words,
+    span: &Range<usize>,
+    cluster: Option<&Cluster>,
+    reading: &Reading<'_>,
+) -> Option<SharedTier> {
+    if cluster.is_none() {
+        let hint = "add [cluster]: what is purged at one node would come back from another";
+        reading.misfit(span, "[cache.shared] without [cluster]", hint);
+    }
+    cluster.map(|cluster| shared::complete(words, cluster))
 }
 
 /// A table that is not in the file, to read the defaults from.

@@ -19,6 +19,7 @@ use crate::demo::{self, Demo};
 use crate::listen::accept::Listener;
 use crate::listen::edge::Edge;
 use crate::runtime::Shared;
+use crate::shared::SharedService;
 use crate::shutdown::Signals;
 use crate::siblings::IcpService;
 
@@ -148,6 +149,9 @@ fn serve(started: Started, config: Option<PathBuf>) {
     if let Some(cluster) = &shared.lasting.cluster {
         let (lasting, cluster) = (Arc::clone(&shared.lasting), Arc::clone(cluster));
         server.add_service(ClusterService { lasting, cluster });
+    }
+    if let Some(tier) = &shared.lasting.shared {
+        server.add_service(SharedService { tier: Arc::clone(tier) });
     }
     if let Some(siblings) = &shared.lasting.siblings {
         let (shared, siblings) = (Arc::clone(&shared), Arc::clone(siblings));

@@ -17,9 +17,10 @@ use tokio::sync::mpsc;
 
 use super::entry::Entry;
 use super::position::Position;
+use super::state::State;
 use super::tickets::SharedTickets;
-use super::wire::{Ack, News, Node, Wire};
-use super::{Cluster, Publish, Told};
+use super::wire::{Ack, BLOCK, News, Node, Wire};
+use super::{Claim, Cluster, Publish, Told};
 use crate::purge::{Order, Origin, carry_out};
 use crate::runtime::Lasting;
 
@@ -38,6 +39,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Purges that wait for Redis to come back; with one more, all become a purge of everything.
 const OUTBOX: usize = 10_000;
 
+/// Earlier purges that a node reads when it starts, to know what it may take from the shared tier.
+const REMEMBERED: usize = 10_000;
+
 /// Publications whose acknowledgements are still told to somebody.
 const AWAITED: usize = 65_536;
 
@@ -51,14 +55,26 @@ pub(crate) struct ClusterService {
 impl Service for ClusterService {
     async fn start_service(&mut self, _fds: Option<ListenFds>, mut shutdown: ShutdownWatch, _listeners_per_fd: usize) {
         let Some(published) = self.cluster.published.lock().take() else { return };
+        let (state, found) = match State::open(&self.cluster.state) {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::error!(%error, "no thread for the cluster's state: purges are of this node alone");
+                return;
+            }
+        };
+        let outbox: VecDeque<_> = found.unpublished.into_iter().map(|entry| (entry, Vec::new())).collect();
+        self.cluster.metrics.unpublished.set(i64::try_from(outbox.len()).unwrap_or(i64::MAX));
         let link = Link {
             lasting: Arc::clone(&self.lasting),
             cluster: Arc::clone(&self.cluster),
             published,
-            outbox: VecDeque::new(),
+            state,
+            outbox,
+            claims: VecDeque::new(),
             awaited: AHashMap::new(),
             nodes: Vec::new(),
-            at: Position::load(&self.cluster.state),
+            at: found.at,
+            remembers: false,
             tickets: None,
         };
         tokio::select! {
@@ -80,14 +96,20 @@ struct Link {
     lasting: Arc<Lasting>,
     cluster: Arc<Cluster>,
     published: mpsc::Receiver<Publish>,
+    /// What is written down.
+    state: State,
     /// Entries that are still to be published.
-    outbox: VecDeque<Vec<u8>>,
+    outbox: VecDeque<(Vec<u8>, Vec<Claim>)>,
+    /// Purges of this process that are not back in the stream yet, by their places.
+    claims: VecDeque<(Position, Vec<Claim>)>,
     /// Who waits for the acknowledgements of what.
     awaited: AHashMap<Position, mpsc::UnboundedSender<Told>>,
     /// The others: name, when they were last heard of, how far they are.
     nodes: Vec<Node>,
     /// How far this node has come; `None`: it does not know.
     at: Option<Position>,
+    /// Whether the ledger has what was published before this process began.
+    remembers: bool,
     /// Keys of session tickets, where they are shared.
     tickets: Option<SharedTickets>,
 }
@@ -107,6 +129,9 @@ impl Link {
                 Err(error) => Err(error),
             };
             self.cluster.metrics.connected.set(0);
+            if let Some(ledger) = &self.cluster.ledger {
+                ledger.close();
+            }
             if let Err(error) = ended {
                 if !told {
                     tracing::error!(redis = %config.redis, %error, "Redis is lost: purges are of this node alone until it is back");
@@ -123,23 +148,31 @@ impl Link {
         loop {
             tokio::select! {
                 done = &mut work => return done,
-                Some(publish) = self.published.recv() => self.keep(&publish),
+                Some(publish) = self.published.recv() => self.keep(publish),
             }
         }
     }
 
-    fn keep(&mut self, publish: &Publish) {
-        if self.outbox.len() >= OUTBOX {
-            self.outbox.clear();
-            // This process has done it all: it need not do more.
-            let everything = Entry::everything().purge;
-            let Entry { node, run, .. } = publish.entry.clone();
-            self.outbox.push_back(Entry { node, run, purge: everything, keys: Vec::new() }.write());
+    /// Keeps a purge until Redis is back; whoever asked for it is told when it is written down.
+    fn keep(&mut self, publish: Publish) {
+        let Publish { entry, tell, claim } = publish;
+        let mut claims: Vec<Claim> = claim.into_iter().collect();
+        let entry = if self.outbox.len() >= OUTBOX {
+            claims.extend(self.outbox.drain(..).flat_map(|(_, claims)| claims));
+            self.state.empty();
+            self.everything()
         } else {
-            self.outbox.push_back(publish.entry.write());
-        }
+            entry.write()
+        };
+        self.outbox.push_back((entry.clone(), claims));
+        self.state.keep(entry, Box::new(move || drop(tell.send(Told::Later))));
         self.cluster.metrics.unpublished.set(i64::try_from(self.outbox.len()).unwrap_or(i64::MAX));
-        let _ = publish.tell.send(Told::Later);
+    }
+
+    /// An entry that purges everything elsewhere. This process has done what it stands for: it need not do more.
+    fn everything(&self) -> Vec<u8> {
+        let Cluster { config, run, .. } = self.cluster.as_ref();
+        Entry { node: config.node.clone(), run: *run, ..Entry::everything() }.write()
     }
 
     /// Catches up, then publishes and applies until the connection is lost.
@@ -154,24 +187,59 @@ impl Link {
         };
         // First: whoever publishes from now on waits for this node; what was published before is read below.
         self.beat(&mut wire).await?;
-        while let Some(entry) = self.outbox.front().cloned() {
-            wire.publish(&entry).await?;
-            self.outbox.pop_front();
-            self.cluster.metrics.published.inc();
-        }
-        self.cluster.metrics.unpublished.set(0);
+        self.publish_kept(&mut wire).await?;
         let acks = wire.last("acks").await?;
+        self.remember(&mut wire).await?;
         self.catch_up(&mut wire).await?;
+        self.open_ledger(&mut wire).await?;
         self.cluster.caught_up();
         self.cluster.metrics.connected.set(1);
         tracing::info!(node = %self.cluster.config.node, "the cluster is connected");
         let config = self.cluster.config.clone();
-        let blocking = self.meanwhile(Wire::connect(&config, self.cluster.patience())).await?;
+        let blocking = self.meanwhile(Wire::connect(&config, BLOCK + self.cluster.patience())).await?;
         let (news, mut arriving) = mpsc::channel(4);
         let reader = tokio::spawn(read(blocking, self.at.unwrap_or_default(), acks, news));
         let ended = self.exchange(&mut wire, &mut arriving).await;
         reader.abort();
         ended
+    }
+
+    /// Publishes what has waited for Redis.
+    async fn publish_kept(&mut self, wire: &mut Wire) -> RedisResult<()> {
+        if self.outbox.is_empty() {
+            return Ok(());
+        }
+        while let Some((entry, _)) = self.outbox.front() {
+            let (at, _) = wire.publish(entry).await?;
+            self.cluster.metrics.published.inc();
+            if let Some((_, claims)) = self.outbox.pop_front() {
+                self.claims.push_back((at, claims));
+            }
+        }
+        self.state.empty();
+        self.cluster.metrics.unpublished.set(0);
+        Ok(())
+    }
+
+    /// Reads what was published before this process began: it says what may be taken from the shared tier.
+    async fn remember(&mut self, wire: &mut Wire) -> RedisResult<()> {
+        let Some(ledger) = self.cluster.ledger.as_ref().filter(|_| !self.remembers) else { return Ok(()) };
+        let (entries, is_all) = wire.newest(REMEMBERED).await?;
+        if let Some((first, _)) = entries.first().filter(|_| !is_all) {
+            ledger.begin_at(*first);
+        }
+        for (at, bytes) in &entries {
+            ledger.note(*at, &Entry::read(bytes).purge);
+        }
+        self.remembers = true;
+        Ok(())
+    }
+
+    async fn open_ledger(&self, wire: &mut Wire) -> RedisResult<()> {
+        if let Some(ledger) = &self.cluster.ledger {
+            ledger.open(wire.history(false).await?);
+        }
+        Ok(())
     }
 
     async fn exchange(&mut self, wire: &mut Wire, arriving: &mut mpsc::Receiver<RedisResult<News>>) -> RedisResult<()> {
@@ -193,24 +261,39 @@ impl Link {
                             self.publication(at, publish);
                         }
                         Err(error) => {
-                            self.keep(&publish);
+                            self.keep(publish);
                             return Err(error);
                         }
                     }
                 }
                 _ = beats.tick() => {
-                    if !self.outbox.is_empty() {
-                        // Kept while the second connection was made: from the beginning.
-                        return Ok(());
-                    }
+                    // Kept while the second connection was made.
+                    self.publish_kept(wire).await?;
+                    self.publish_overflow(wire).await?;
                     self.beat(wire).await?;
+                    // Another node may have drawn it anew.
+                    self.open_ledger(wire).await?;
                 }
             }
         }
     }
 
+    async fn publish_overflow(&mut self, wire: &mut Wire) -> RedisResult<()> {
+        if self.cluster.overflow.lock().is_empty() {
+            return Ok(());
+        }
+        // Those that come meanwhile are for the next beat.
+        let count = self.cluster.overflow.lock().len();
+        let (at, _) = wire.publish(&self.everything()).await?;
+        let claims = self.cluster.overflow.lock().drain(..count).flatten().collect();
+        self.claims.push_back((at, claims));
+        Ok(())
+    }
+
     fn publication(&mut self, at: Position, publish: Publish) {
         self.cluster.metrics.published.inc();
+        let Publish { tell, claim, .. } = publish;
+        self.claims.push_back((at, claim.into_iter().collect()));
         let now = self.lasting.clock.now().millis();
         let is_here = |seen: i64| now.saturating_sub(seen) < i64::try_from(AWAY.as_millis()).unwrap_or(i64::MAX);
         let others = || self.nodes.iter().filter(|(node, ..)| *node != self.cluster.config.node);
@@ -218,8 +301,8 @@ impl Link {
             others().filter(|(_, seen, _)| is_here(*seen) == here).map(|(node, ..)| node.clone()).collect()
         };
         let told = Told::Published { expected: names(true), away: names(false) };
-        if publish.tell.send(told).is_ok() && self.awaited.len() < AWAITED {
-            self.awaited.insert(at, publish.tell);
+        if tell.send(told).is_ok() && self.awaited.len() < AWAITED {
+            self.awaited.insert(at, tell);
         }
     }
 
@@ -244,6 +327,13 @@ impl Link {
             if self.at.is_some() {
                 tracing::warn!("more was published than Redis remembers: everything is purged");
             }
+            if let Some(ledger) = &self.cluster.ledger {
+                ledger.begin_at(last);
+                if self.at.is_some() {
+                    // Nobody takes what was stored while that was known.
+                    wire.history(true).await?;
+                }
+            }
             self.carry_out(&Entry::everything()).await;
             self.moved(last);
         }
@@ -265,6 +355,9 @@ impl Link {
                 continue;
             }
             let entry = Entry::read(&bytes);
+            if let Some(ledger) = &self.cluster.ledger {
+                ledger.note(at, &entry.purge);
+            }
             let (node, run) = (&self.cluster.config.node, self.cluster.run);
             if entry.node != *node || entry.run != run {
                 let count = self.carry_out(&entry).await;
@@ -274,12 +367,10 @@ impl Link {
             }
             last = Some(at);
         }
-        // Before the file, which may be slow: somebody waits for this.
-        let acknowledged = if acks.is_empty() { Ok(()) } else { wire.acknowledge(&acks).await };
         if let Some(last) = last {
             self.moved(last);
         }
-        acknowledged
+        if acks.is_empty() { Ok(()) } else { wire.acknowledge(&acks).await }
     }
 
     async fn carry_out(&self, entry: &Entry) -> u64 {
@@ -296,10 +387,15 @@ impl Link {
         }
     }
 
+    /// All up to this place is applied here.
     fn moved(&mut self, at: Position) {
         self.at = Some(at);
-        if let Err(error) = at.store(&self.cluster.state) {
-            tracing::warn!(%error, "how far this node has come cannot be written down: a restart applies more than it has to");
+        self.state.at(at);
+        if let Some(ledger) = &self.cluster.ledger {
+            ledger.reached(at);
+        }
+        while self.claims.front().is_some_and(|(place, _)| *place <= at) {
+            self.claims.pop_front();
         }
     }
 
@@ -321,6 +417,9 @@ impl Link {
             self.cluster.metrics.lag(node, newest.saturating_sub(at.0));
         }
         self.awaited.retain(|_, tell| !tell.is_closed());
+        if let Some(ledger) = &self.cluster.ledger {
+            ledger.set_clock(wire.clock().await?);
+        }
         self.agree_on_tickets(wire).await
     }
 

@@ -8,8 +8,10 @@
 //! Redis is never waited for by a request: when it is lost, purges are carried out here, and published later.
 
 mod entry;
+mod ledger;
 mod link;
 mod position;
+mod state;
 mod tickets;
 mod wire;
 
@@ -22,12 +24,14 @@ use forebay_cache::clock::Timestamp;
 use forebay_cache::key::CacheKey;
 use forebay_cache::purge::Purge;
 use forebay_cache::stored::StoredResponse;
-use forebay_config::model;
+use forebay_config::{Config, model};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use self::entry::Entry;
+pub(crate) use self::ledger::{Claim, Ledger, Term};
 pub(crate) use self::link::ClusterService;
+pub(crate) use self::wire::{Server, connection};
 use crate::account::metrics::{ClusterMetrics, Metrics};
 
 /// Purges that wait to be handed to the link; beyond them they are carried out here alone, as if Redis were lost.
@@ -45,6 +49,10 @@ pub(crate) struct Cluster {
     published: Mutex<Option<mpsc::Receiver<Publish>>>,
     /// What was asked for before this (milliseconds) may have been purged elsewhere, and is not used. 0: all is known.
     floor: AtomicI64,
+    /// What was purged when, where nodes share what they store.
+    ledger: Option<Ledger>,
+    /// Of purges that there was no room for in `publish`: one of everything takes their place.
+    overflow: Mutex<Vec<Option<Claim>>>,
     metrics: Arc<ClusterMetrics>,
 }
 
@@ -52,6 +60,7 @@ pub(crate) struct Cluster {
 struct Publish {
     entry: Entry,
     tell: mpsc::UnboundedSender<Told>,
+    claim: Option<Claim>,
 }
 
 /// What becomes of it.
@@ -77,17 +86,19 @@ pub(crate) struct NodeReport {
 
 impl Cluster {
     /// Nothing is connected yet; until it has caught up, what was stored before `now` is not used.
-    pub(crate) fn new(config: &model::Cluster, state_dir: &std::path::Path, metrics: &Metrics, now: Timestamp) -> Self {
+    pub(crate) fn new(config: &Config, words: &model::Cluster, metrics: &Metrics, now: Timestamp) -> Self {
         let (publish, published) = mpsc::channel(QUEUE);
         metrics.cluster.behind.set(1);
-        metrics.cluster.lag(&config.node, 0);
+        metrics.cluster.lag(&words.node, 0);
         Self {
-            config: config.clone(),
-            state: state_dir.join("cluster"),
+            config: words.clone(),
+            state: config.server.state_dir.join("cluster"),
             run: ahash::RandomState::new().hash_one(std::process::id()),
             publish,
             published: Mutex::new(Some(published)),
             floor: AtomicI64::new(now.millis().max(1)),
+            ledger: config.shared.as_ref().map(|_| Ledger::default()),
+            overflow: Mutex::default(),
             metrics: Arc::clone(&metrics.cluster),
         }
     }
@@ -108,7 +119,20 @@ impl Cluster {
         self.metrics.connected.get() != 0
     }
 
+    /// What was purged when, where nodes share what they store.
+    pub(crate) fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
+    /// Before a purge is carried out here that is announced then.
+    pub(crate) fn claim(&self) -> Option<Claim> {
+        self.ledger.as_ref().map(Ledger::claim)
+    }
+
     fn fall_behind(&self, now: Timestamp) {
+        if let Some(ledger) = &self.ledger {
+            ledger.close();
+        }
         self.floor.store(now.millis().max(1), Ordering::Release);
         self.metrics.behind.set(1);
     }
@@ -120,17 +144,23 @@ impl Cluster {
 
     /// Publishes a purge that was carried out here, with `count` stored responses found. Waits for the other nodes,
     /// `cluster.timeout` at most, if `waits`.
-    pub(crate) async fn announce(&self, purge: &Purge, keys: &[CacheKey], count: u64, waits: bool) -> Vec<NodeReport> {
+    pub(crate) async fn announce(
+        &self,
+        purge: &Purge,
+        keys: &[CacheKey],
+        count: u64,
+        waits: bool,
+        claim: Option<Claim>,
+    ) -> Vec<NodeReport> {
         let started = Instant::now();
         let mut reports = vec![NodeReport { node: self.config.node.clone(), count: Some(count), status: "ok" }];
         let report = |node: String, count, status| NodeReport { node, count, status };
         let (tell, mut told) = mpsc::unbounded_channel();
         let keys = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
         let entry = Entry { node: self.config.node.clone(), run: self.run, purge: purge.clone(), keys };
-        let sent = self.publish.try_send(Publish { entry, tell });
-        if sent.is_err() {
-            // A purge that some have and some have not is worse than a slow one.
-            tracing::error!("more purges than can be published: the other nodes do not learn of this one");
+        if let Err(unsent) = self.publish.try_send(Publish { entry, tell, claim }) {
+            tracing::error!("more purges than can be published: everything is purged at the other nodes instead");
+            self.overflow.lock().push(unsent.into_inner().claim);
         }
         if !waits {
             return reports;
@@ -162,7 +192,7 @@ impl Cluster {
         reports
     }
 
-    /// How long an answer of Redis is waited for: longer than it may take to say that there is nothing new.
+    /// How long an answer of Redis is waited for.
     const fn patience(&self) -> Duration {
         Duration::from_secs(2)
     }

@@ -1,9 +1,11 @@
 //! The commands of Redis that the cluster needs, and what they answer.
 
+use std::path::Path;
 use std::time::Duration;
 
 use forebay_config::model;
 use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
 use redis::streams::StreamReadReply;
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo as _, RedisError, RedisResult, TlsCertificates, cmd,
@@ -51,33 +53,55 @@ pub(super) struct News {
     pub(super) acks: Vec<(Position, Ack)>,
 }
 
+/// Where Redis is, and who we are there.
+pub(crate) struct Server<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) username: Option<&'a str>,
+    pub(crate) password_file: Option<&'a Path>,
+    /// Certificates (PEM) to trust instead of the system's.
+    pub(crate) ca: Option<&'a Path>,
+}
+
+/// Connects, within `patience`; every command has as long for its answer.
+///
+/// # Errors
+///
+/// It cannot be reached, does not want us, or a file cannot be read.
+pub(crate) async fn connection(server: &Server<'_>, patience: Duration) -> RedisResult<MultiplexedConnection> {
+    let failed = |what: String| RedisError::from((ErrorKind::InvalidClientConfig, "configuration", what));
+    let read = |path: &Path| std::fs::read(path).map_err(|error| failed(format!("{}: {error}", path.display())));
+    let mut info = server.url.into_connection_info()?;
+    let mut settings = info.redis_settings().clone();
+    if let Some(username) = server.username {
+        settings = settings.set_username(username);
+    }
+    if let Some(path) = server.password_file {
+        settings = settings.set_password(String::from_utf8_lossy(&read(path)?).trim());
+    }
+    // Small commands, each waited for by somebody.
+    info = info.set_redis_settings(settings).set_tcp_settings(TcpSettings::default().set_nodelay(true));
+    let client = match server.ca {
+        Some(path) => {
+            let root_cert = Some(read(path)?);
+            Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })?
+        }
+        None => Client::open(info)?,
+    };
+    let limits =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(Some(patience));
+    client.get_multiplexed_async_connection_with_config(&limits).await
+}
+
 impl Wire {
     /// Connects, within `patience`; every command has as long for its answer.
     pub(super) async fn connect(config: &model::Cluster, patience: Duration) -> RedisResult<Self> {
-        let failed = |what: String| RedisError::from((ErrorKind::InvalidClientConfig, "configuration", what));
-        let read = |path: &std::path::Path| {
-            std::fs::read(path).map_err(|error| failed(format!("{}: {error}", path.display())))
+        let server = Server {
+            url: &config.redis,
+            username: config.username.as_deref(),
+            password_file: config.password_file.as_deref(),
+            ca: config.ca.as_deref(),
         };
-        let mut info = config.redis.as_str().into_connection_info()?;
-        let mut settings = info.redis_settings().clone();
-        if let Some(username) = &config.username {
-            settings = settings.set_username(username);
-        }
-        if let Some(path) = &config.password_file {
-            settings = settings.set_password(String::from_utf8_lossy(&read(path)?).trim());
-        }
-        info = info.set_redis_settings(settings);
-        let client = match &config.ca {
-            Some(path) => {
-                let root_cert = Some(read(path)?);
-                Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })?
-            }
-            None => Client::open(info)?,
-        };
-        let limits =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(Some(patience));
-        let connection = client.get_multiplexed_async_connection_with_config(&limits).await?;
-        Ok(Self { connection, prefix: config.name.clone() })
+        Ok(Self { connection: connection(&server, patience).await?, prefix: config.name.clone() })
     }
 
     fn key(&self, name: &str) -> String {
@@ -132,6 +156,56 @@ impl Wire {
         let found: redis::streams::StreamRangeReply =
             cmd("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1).query_async(&mut self.connection).await?;
         Ok(found.ids.first().and_then(|entry| Position::parse(&entry.id)).unwrap_or_default())
+    }
+
+    /// The last purges, `most` at most, the oldest first; and whether those are all that there ever were.
+    pub(super) async fn newest(&mut self, most: usize) -> RedisResult<(Vec<(Position, Vec<u8>)>, bool)> {
+        let key = self.key("purges");
+        let mut found: Vec<(Position, Vec<u8>)> = Vec::new();
+        let mut end = "+".to_owned();
+        while found.len() < most {
+            let page: redis::streams::StreamRangeReply = cmd("XREVRANGE")
+                .arg(&key)
+                .arg(&end)
+                .arg("-")
+                .arg("COUNT")
+                .arg(BATCH)
+                .query_async(&mut self.connection)
+                .await?;
+            let before = found.len();
+            for entry in page.ids {
+                let Some(at) = Position::parse(&entry.id) else { continue };
+                // A page begins with the last entry of the one before.
+                if found.last().is_none_or(|(last, _)| at < *last) {
+                    found.push((at, entry.get::<Vec<u8>>("p").unwrap_or_default()));
+                }
+            }
+            let Some((at, _)) = found.last().filter(|_| found.len() > before) else { break };
+            end = at.to_string();
+        }
+        let length: usize = cmd("XLEN").arg(&key).query_async(&mut self.connection).await?;
+        found.reverse();
+        let is_all = length <= found.len() && length < KEPT;
+        Ok((found, is_all))
+    }
+
+    /// The number that this stream was given when it began; drawn now if it has none, or `anew`. Never 0.
+    pub(super) async fn history(&mut self, anew: bool) -> RedisResult<u64> {
+        let key = self.key("history");
+        let drawn = ahash::RandomState::new().hash_one(std::process::id()).max(1);
+        let mut pipe = redis::pipe();
+        pipe.cmd("SET").arg(&key).arg(drawn);
+        if !anew {
+            pipe.arg("NX");
+        }
+        let (number,): (u64,) = pipe.ignore().cmd("GET").arg(&key).query_async(&mut self.connection).await?;
+        Ok(number.max(1))
+    }
+
+    /// Redis' clock, milliseconds.
+    pub(super) async fn clock(&mut self) -> RedisResult<i64> {
+        let (seconds, micros): (i64, i64) = cmd("TIME").query_async(&mut self.connection).await?;
+        Ok(seconds.saturating_mul(1000).saturating_add(micros / 1000))
     }
 
     /// Whether the purge at this place is still there; then all after it are, for the oldest go first.

@@ -87,6 +87,9 @@ pub(super) async fn invalidate(lasting: &Lasting, method: &Method, invalidates: 
             let stored = lasting.store.get(&key, |_| false).await.map(|found| found.variants);
             let fields = stored.iter().flat_map(|stored| stored.iter()).map(|variant| variant.response.fields());
             groups.extend(fields.flat_map(groups_of));
+            if let Some(ledger) = lasting.cluster.as_ref().and_then(|cluster| cluster.ledger()) {
+                ledger.invalidate(&key, lasting.clock.now());
+            }
             lasting.fills.doom(&key);
             lasting.store.remove(&key).await;
         }

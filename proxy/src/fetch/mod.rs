@@ -11,6 +11,7 @@ mod peer;
 mod receive;
 mod run;
 mod session;
+mod shared;
 mod stream;
 
 pub(crate) use canary::Canary;

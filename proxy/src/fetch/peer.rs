@@ -96,7 +96,7 @@ pub(super) async fn bring(
 }
 
 /// The client does not want what a cache has, or the request has been through too many of them.
-fn wants_the_origin(fields: &HeaderMap) -> bool {
+pub(super) fn wants_the_origin(fields: &HeaderMap) -> bool {
     let said = RequestDirectives::parse(fields);
     let hops = fields.get_all(VIA).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).count();
     said.no_cache || said.no_store || said.max_age.is_some() || said.min_fresh.is_some() || hops > HOPS

@@ -24,9 +24,11 @@ use super::keep;
 use super::partial::{Completion, Keeping};
 use super::peer;
 use super::receive::begin;
+use super::shared;
 use super::stream::{Frame, content_length, fill, hand_over};
 use super::{FetchError, canary};
 use crate::account::entry::UpstreamExchange;
+use crate::cluster::Term;
 use crate::purge::litespeed::Drives;
 use crate::runtime::Lasting;
 use crate::site::{Route, Site};
@@ -72,6 +74,8 @@ pub(crate) struct StorePlan {
     pub(crate) completion: Option<Completion>,
     /// Why what comes is shared while it arrives but not stored, where that was found out.
     pub(crate) unkept: Option<&'static str>,
+    /// Where this node stood among purges when an AP server was asked; what it sends goes to the shared tier then.
+    pub(crate) shared: Option<Term>,
 }
 
 /// What the one who asked gets.
@@ -82,6 +86,8 @@ pub(crate) enum Arrived {
     Freshened(Variant),
     /// A response that another fill stored since the look-up.
     Stored(Variant),
+    /// A response that another node has stored.
+    Shared(Variant),
     /// A response for this client alone.
     Private(Private),
 }
@@ -137,6 +143,10 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         completion.ask(&mut outbound.fields);
     }
     let mut answer = answer;
+    if let Some(variant) = shared::find(&lasting, job.store.as_mut(), &outbound).await {
+        let _ = answer.send((Ok(Arrived::Shared(variant)), *report));
+        return Ok(());
+    }
     let mut brought = peer::bring(&lasting, job.store.as_ref(), &outbound, report).await;
     loop {
         let mut pool = Arc::clone(&job.pool);
@@ -154,6 +164,10 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             unkept = brought.proxy_only.then_some("proxy-only");
             Ok((brought.exchange, brought.head))
         } else {
+            let term = shared::term(&lasting, job.store.as_ref());
+            if let Some(plan) = &mut job.store {
+                plan.shared = term;
+            }
             // A stale page at once is better than a place in the queue.
             let waits = !stale_stands_in(&candidates, &RequestDirectives::parse(&sent.fields), sent.at);
             let begun = async {

@@ -17,6 +17,7 @@ use super::keep::{give_up, outgrow};
 use super::partial::{self, Keeping};
 use super::receive::Head;
 use super::run::{Answer, Arrived, Failed, Private, StorePlan, UpstreamReport};
+use super::shared;
 use crate::http::date;
 use crate::runtime::Lasting;
 use crate::upstream::Pool;
@@ -119,7 +120,11 @@ pub(super) async fn fill(
         if let Some(file) = writer.take_file() {
             lasting.store.commit_large(&plan.key, response, file).await;
         } else if let Some(content) = writer.content() {
-            lasting.store.insert(&plan.key, Arc::new(response.as_ref().clone().with_content(content)));
+            let whole = Arc::new(response.as_ref().clone().with_content(content));
+            lasting.store.insert(&plan.key, Arc::clone(&whole));
+            if !is_completed {
+                shared::offer(lasting, plan, &whole);
+            }
         }
         // Invalidated while it was stored: see `invalidate`.
         if plan.leader.fill().is_doomed() {

@@ -80,6 +80,7 @@ pub(crate) async fn carry_out(lasting: &Lasting, order: &Order) -> Result<Outcom
         let count = lasting.store.would_purge(purge, keys, now).await?;
         return Ok(Outcome { count, durable: true, nodes: Vec::new() });
     }
+    let claim = lasting.cluster.as_ref().filter(|_| *origin != Origin::Cluster).and_then(|cluster| cluster.claim());
     let purged = lasting.store.purge(purge, keys, now).await?;
     lasting.metrics.purges.carried_out(purge.kind(), *origin, dialect, purged.count);
     tracing::debug!(
@@ -96,7 +97,7 @@ pub(crate) async fn carry_out(lasting: &Lasting, order: &Order) -> Result<Outcom
     let nodes = match &lasting.cluster {
         // Whoever caused a purge by the way does not wait for it.
         Some(cluster) if *origin != Origin::Cluster => {
-            cluster.announce(purge, keys, purged.count, *origin != Origin::Upstream).await
+            cluster.announce(purge, keys, purged.count, *origin != Origin::Upstream, claim).await
         }
         _ => Vec::new(),
     };

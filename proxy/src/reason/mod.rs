@@ -17,6 +17,8 @@ use std::fmt::Write as _;
 pub(crate) enum Kind {
     /// `fwd=` of `Cache-Status`: why a request was forwarded (RFC 9211 section 2.2).
     Forward,
+    /// Where a hit came from.
+    Hit,
     /// Why a request did not use the cache.
     Pass,
     /// Why a response was not stored.
@@ -54,8 +56,9 @@ impl Reason {
 type Row = (&'static str, &'static str, &'static str);
 
 impl Kind {
-    const ALL: [(Self, &'static [Row]); 5] = [
+    const ALL: [(Self, &'static [Row]); 6] = [
         (Self::Forward, pass::FORWARD),
+        (Self::Hit, stored::HIT),
         (Self::Pass, pass::PASS),
         (Self::NotStored, stored::NOT_STORED),
         (Self::Upstream, upstream::UPSTREAM),
@@ -66,6 +69,7 @@ impl Kind {
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Forward => "forward",
+            Self::Hit => "hit",
             Self::Pass => "pass",
             Self::NotStored => "not-stored",
             Self::Upstream => "upstream",
@@ -76,6 +80,7 @@ impl Kind {
     const fn heading(self) -> &'static str {
         match self {
             Self::Forward => "Why a request was forwarded (`fwd=`)",
+            Self::Hit => "Where a hit came from",
             Self::Pass => "Why a request did not use the cache",
             Self::NotStored => "Why a response was not stored",
             Self::Upstream => "Why no response came from an upstream",

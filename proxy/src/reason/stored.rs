@@ -1,6 +1,9 @@
-//! Why responses are not stored.
+//! Why responses are not stored, and where hits come from.
 
 use super::Row;
+
+pub(super) const HIT: &[Row] =
+    &[("shared-tier", "Another node had stored it, in the shared tier; it is stored here now.", "")];
 
 pub(super) const NOT_STORED: &[Row] = &[
     (

@@ -185,6 +185,10 @@ async fn arrive(
     match &arrived {
         Arrived::Freshened(_) => context.outcome = CacheOutcome::Revalidated,
         Arrived::Stored(_) => (context.outcome, context.forward) = (CacheOutcome::Hit, None),
+        Arrived::Shared(_) => {
+            (context.outcome, context.forward) = (CacheOutcome::Hit, None);
+            context.detail = Some("shared-tier");
+        }
         Arrived::Private(_) | Arrived::Flight(..) => {}
     }
     let source = match arrived {
@@ -192,7 +196,7 @@ async fn arrive(
             context.detail = private.reason;
             return Ok(of_one(context, visit, private));
         }
-        Arrived::Freshened(variant) | Arrived::Stored(variant) => Source::Stored(variant),
+        Arrived::Freshened(variant) | Arrived::Stored(variant) | Arrived::Shared(variant) => Source::Stored(variant),
         Arrived::Flight(flight, fields) => {
             context.stored = flight.unkept.is_none();
             context.detail = flight.unkept;

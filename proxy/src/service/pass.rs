@@ -46,6 +46,7 @@ pub(super) async fn pass(
         of_one: true,
         completion: None,
         unkept: None,
+        shared: None,
     };
     let path_query = visit.toward_upstream(path_query);
     let (interim, receiver) = mpsc::channel(4);
@@ -59,7 +60,7 @@ pub(super) async fn pass(
             answer.fields.extend(own);
             Ok(answer)
         }
-        Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
+        Arrived::Freshened(_) | Arrived::Stored(_) | Arrived::Shared(_) => Err(FetchError::UNEXPECTED.into()),
     }
 }
 
@@ -75,7 +76,9 @@ pub(super) async fn by_itself(
     let job = pass_job(context, visit, purpose, path_query, interim)?;
     match collapse::wait(context, job, receiver, sink).await? {
         Arrived::Private(private) => Ok(of_one(context, visit, private)),
-        Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) => Err(FetchError::UNEXPECTED.into()),
+        Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) | Arrived::Shared(_) => {
+            Err(FetchError::UNEXPECTED.into())
+        }
     }
 }
 

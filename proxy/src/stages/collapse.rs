@@ -209,6 +209,7 @@ fn job(
             of_one: false,
             completion: wanted.completion.clone(),
             unkept: None,
+            shared: None,
         }),
         drives: drives(context, wanted.litespeed, wanted.key.authority()),
         invalidates: None,

@@ -10,6 +10,7 @@ mod gate;
 mod icp;
 mod process;
 mod purges;
+mod shared;
 mod site;
 mod tcp;
 mod upstream;
@@ -32,6 +33,7 @@ pub(crate) use self::gate::{GateGauges, GateMetrics};
 pub(crate) use self::icp::{IcpMetrics, IcpPeerMetrics, Ignored};
 use self::process::Process;
 use self::purges::PurgeMetrics;
+pub(crate) use self::shared::SharedMetrics;
 use self::site::RequestMetrics;
 pub(crate) use self::site::SiteMetrics;
 use self::tcp::TcpFamilies;
@@ -63,6 +65,8 @@ pub(crate) struct Metrics {
     pub(crate) device: DeviceMetrics,
     /// The cluster.
     pub(crate) cluster: Arc<ClusterMetrics>,
+    /// The shared tier.
+    pub(crate) shared: Arc<SharedMetrics>,
     /// Siblings and parents.
     pub(crate) icp: Arc<IcpMetrics>,
     /// Purges.
@@ -178,6 +182,7 @@ impl Metrics {
             disk: tiers.tier("disk")?,
             device: DeviceMetrics::new(&make)?,
             cluster: Arc::new(ClusterMetrics::new(&make)?),
+            shared: Arc::new(SharedMetrics::new(&make)?),
             icp: Arc::new(IcpMetrics::new(&make)?),
             purges: PurgeMetrics::new(&make)?,
             fills_in_flight: make.gauge("forebay_fills_in_flight", "Fills that run now.")?,
