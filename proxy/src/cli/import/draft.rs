@@ -39,9 +39,38 @@ pub(super) struct Words(Vec<(String, String)>);
 #[derive(Debug, Default, Clone)]
 pub(super) struct Upstream {
     pub(super) name: String,
-    /// Address and weight.
-    pub(super) servers: Vec<(String, u32)>,
+    pub(super) servers: Vec<Server>,
     pub(super) words: Words,
+}
+
+/// One of its servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Server {
+    pub(super) address: String,
+    pub(super) weight: u32,
+    pub(super) max_connections: Option<u32>,
+    pub(super) backup: bool,
+}
+
+impl Server {
+    pub(super) fn new(address: &str, weight: u32) -> Self {
+        Self { address: address.to_owned(), weight, max_connections: None, backup: false }
+    }
+
+    /// As an element of `servers`.
+    fn show(&self) -> String {
+        let mut words = vec![format!("address = {}", quote(&self.address))];
+        if self.weight != 1 {
+            words.push(format!("weight = {}", self.weight));
+        }
+        if let Some(most) = self.max_connections {
+            words.push(format!("max_connections = {most}"));
+        }
+        if self.backup {
+            words.push("backup = true".to_owned());
+        }
+        if words.len() == 1 { quote(&self.address) } else { format!("{{ {} }}", words.join(", ")) }
+    }
 }
 
 /// A `[[site]]`.
@@ -175,11 +204,8 @@ impl Draft {
         for upstream in &self.upstreams {
             let mut words = Words::default();
             words.text("name", &upstream.name);
-            let servers = upstream.servers.iter().map(|(address, weight)| match weight {
-                1 => quote(address),
-                weight => format!("{{ address = {}, weight = {weight} }}", quote(address)),
-            });
-            words.raw("servers", format!("[{}]", servers.collect::<Vec<_>>().join(", ")));
+            let servers: Vec<_> = upstream.servers.iter().map(Server::show).collect();
+            words.raw("servers", format!("[{}]", servers.join(", ")));
             words.0.extend(upstream.words.0.iter().cloned());
             words.write("[[upstream]]", &mut out);
         }
@@ -228,6 +254,15 @@ impl Site {
             words.text("path", path);
             words.0.extend(route.0.iter().cloned());
             words.write("[[site.route]]", out);
+        }
+    }
+}
+
+/// A backup stands in for others: where all are, none is.
+pub(super) fn not_all_backups(upstream: &mut Upstream) {
+    if upstream.servers.iter().all(|server| server.backup) {
+        for server in &mut upstream.servers {
+            server.backup = false;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{Draft, Site, Words};
+use super::draft::{Draft, Server, Site, Words, not_all_backups};
 use super::units;
 
 #[derive(Debug, Default)]
@@ -106,18 +106,25 @@ fn backend(section: &Section, timeouts: &Words, draft: &mut Draft) {
     let is_listen = section.kind == "listen";
     for (line, found) in &section.lines {
         match strs(found).as_slice() {
-            ["mode", "http"] | ["balance", "roundrobin"] => {}
+            ["mode", "http"] | ["hash-type", "consistent"] => {}
+            ["balance", found @ ..] if balance(*line, found, &mut words, draft) => {}
+            ["hash-balance-factor", percent] if percent.parse::<u32>().is_ok_and(|percent| percent > 100) => {
+                words.raw("hash_balance_factor", *percent);
+            }
             ["server", _, address, options @ ..] => {
-                let mut weight = 1;
+                let mut server = Server::new(address, 1);
                 let mut rest = options.iter();
                 while let Some(option) = rest.next() {
+                    let mut number = || rest.next().and_then(|number| number.parse::<u32>().ok());
                     match *option {
-                        "weight" => weight = rest.next().and_then(|number| number.parse().ok()).unwrap_or(1),
-                        "disabled" => weight = 0,
+                        "weight" => server.weight = number().unwrap_or(1),
+                        "maxconn" => server.max_connections = number().filter(|number| *number > 0),
+                        "backup" => server.backup = true,
+                        "disabled" => server.weight = 0,
                         other => draft.leave(*line, other, "option of a server"),
                     }
                 }
-                servers.push(((*address).to_owned(), weight));
+                servers.push(server);
             }
             ["option", "http-server-close" | "httpclose"] => words.raw("keepalive", "false"),
             ["option", "http-keep-alive"] => words.raw("keepalive", "true"),
@@ -132,6 +139,36 @@ fn backend(section: &Section, timeouts: &Words, draft: &mut Draft) {
     }
     let upstream = draft.upstream(&name(&section.name));
     (upstream.servers, upstream.words) = (servers, words);
+    not_all_backups(upstream);
+}
+
+/// How a server is chosen; whether there is such a way here.
+fn balance(line: usize, found: &[&str], upstream: &mut Words, draft: &mut Draft) -> bool {
+    let [way, options @ ..] = found else { return false };
+    let way = if *way == "hash" { options.first().copied().unwrap_or_default() } else { *way };
+    let (word, argument) = way.split_once('(').unwrap_or((way, ""));
+    let argument = argument.trim_end_matches(')');
+    let (ours, hash_name) = match word {
+        "roundrobin" | "static-rr" => ("round-robin", None),
+        "leastconn" => ("least-connections", None),
+        "random" => ("random-two", None),
+        "first" => ("first", None),
+        "source" | "src" => ("hash-client", None),
+        "uri" | "path" | "pathq" | "url" => ("hash-uri", None),
+        "hdr" | "req.hdr" if !argument.is_empty() => ("hash-header", Some(argument)),
+        "req.cook" if !argument.is_empty() => ("hash-cookie", Some(argument)),
+        _ => return false,
+    };
+    if ours != "round-robin" {
+        upstream.text("balance", ours);
+    }
+    if let Some(name) = hash_name {
+        upstream.text("hash_name", name);
+    }
+    if way == found.first().copied().unwrap_or_default() && !options.is_empty() {
+        draft.leave(line, &options.join(" "), "option of balance");
+    }
+    true
 }
 
 fn name(text: &str) -> String {

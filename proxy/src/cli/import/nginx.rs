@@ -1,6 +1,6 @@
 //! nginx.conf: upstreams, servers, locations by prefix, the words of proxying, caching and TLS.
 
-use super::draft::{Draft, Site, Words, list, quote};
+use super::draft::{Draft, Server, Site, Words, list, not_all_backups, quote};
 use super::units;
 
 /// A directive: its line, its words, what stands in its braces.
@@ -166,23 +166,61 @@ fn upstream(name: &str, block: &[Directive], draft: &mut Draft) {
     for directive in block {
         match words(directive).as_slice() {
             ["server", address, options @ ..] => {
-                let mut weight = 1;
+                let mut server = Server::new(&with_port(address), 1);
                 for option in options {
-                    match option.strip_prefix("weight=").map(str::parse) {
-                        Some(Ok(number)) => weight = number,
-                        _ if *option == "down" => weight = 0,
+                    let (word, value) = option.split_once('=').unwrap_or((option, ""));
+                    match (word, value.parse()) {
+                        ("weight", Ok(number)) => server.weight = number,
+                        ("max_conns", Ok(number)) => server.max_connections = Some(number).filter(|number| *number > 0),
+                        ("down", _) => server.weight = 0,
+                        ("backup", _) => server.backup = true,
                         _ => draft.leave(directive.line, option, "option of a server"),
                     }
                 }
                 if address.starts_with("unix:") {
                     leave(draft, directive);
                 } else {
-                    draft.upstream(name).servers.push((with_port(address), weight));
+                    draft.upstream(name).servers.push(server);
                 }
             }
             ["keepalive", _] => draft.upstream(name).words.raw("keepalive", "true"),
-            _ => leave(draft, directive),
+            found => match balance(found) {
+                Some((balance, hash_name)) => {
+                    let words = &mut draft.upstream(name).words;
+                    words.text("balance", balance);
+                    if let Some(hash_name) = hash_name {
+                        words.text("hash_name", &hash_name);
+                    }
+                }
+                None => leave(draft, directive),
+            },
         }
+    }
+    if let Some(upstream) = draft.upstreams.iter_mut().find(|upstream| upstream.name == name) {
+        not_all_backups(upstream);
+    }
+}
+
+/// Our word for how a server is chosen, and what is hashed.
+fn balance(words: &[&str]) -> Option<(&'static str, Option<String>)> {
+    match words {
+        ["least_conn"] => Some(("least-connections", None)),
+        ["least_time", ..] => Some(("least-time", None)),
+        ["ip_hash"] => Some(("hash-client", None)),
+        ["random"] | ["random", "two"] | ["random", "two", "least_conn"] => Some(("random-two", None)),
+        ["random", "two", _] => Some(("least-time", None)),
+        ["hash", variable] | ["hash", variable, "consistent"] => match *variable {
+            "$request_uri" | "$uri" | "$scheme$proxy_host$request_uri" | "$host$request_uri" | "$host$uri" => {
+                Some(("hash-uri", None))
+            }
+            "$remote_addr" | "$binary_remote_addr" => Some(("hash-client", None)),
+            "$host" | "$http_host" => Some(("hash-header", Some("Host".to_owned()))),
+            _ => variable
+                .strip_prefix("$http_")
+                .map(|field| ("hash-header", Some(field.replace('_', "-"))))
+                .or_else(|| variable.strip_prefix("$cookie_").map(|cookie| ("hash-cookie", Some(cookie.to_owned())))),
+        },
+        _ => None,
     }
 }
 
@@ -387,7 +425,7 @@ fn pass(url: &str, draft: &mut Draft) -> Option<String> {
     let name: String = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let upstream = draft.upstream(&name);
     if upstream.servers.is_empty() {
-        upstream.servers.push((with_port(host), 1));
+        upstream.servers.push(Server::new(&with_port(host), 1));
     }
     Some(name)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{Draft, Site, Words, list};
+use super::draft::{Draft, Server, Site, Words, list};
 use super::units;
 
 /// Directives without a counterpart, and why there is none.
@@ -328,7 +328,8 @@ impl Reader {
             self.parents.into_iter().partition(|peer| peer.is_origin || !has_origin);
         if !origins.is_empty() {
             let upstream = self.draft.upstream("ap");
-            upstream.servers = origins.into_iter().map(|peer| (peer.http, peer.weight.clamp(0, 1000))).collect();
+            upstream.servers =
+                origins.into_iter().map(|peer| Server::new(&peer.http, peer.weight.clamp(0, 1000))).collect();
             upstream.words = self.upstream;
             self.site.words.text("upstream", "ap");
         }
