@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod idle;
 pub mod load;
 pub mod machine;
+pub mod miss;
 pub mod origin;
 pub mod peer;
 pub mod result;

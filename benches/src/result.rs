@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::miss::Miss;
 use crate::peer::Peer;
 
 /// One round of one work on one server.
@@ -69,6 +70,8 @@ pub struct Report {
     pub measured: Vec<Measured>,
     /// Resident KiB of an idle connection.
     pub idle: BTreeMap<Peer, f64>,
+    /// What a miss costs while siblings are asked.
+    pub misses: Vec<Miss>,
 }
 
 /// The middle value; of an even number, the mean of the two in the middle.

@@ -39,6 +39,16 @@ pub fn full(report: &Report) -> String {
             let _ = writeln!(out, "| {} | {kib:.1} |", peer.name());
         }
     }
+    if !report.misses.is_empty() {
+        out += "\n| miss of 1 KiB, one at a time | CPU µs of the one that asks | median, µs | 99 %, µs |\n|---|---:|---:|---:|\n";
+        for miss in &report.misses {
+            let _ = writeln!(
+                out,
+                "| siblings asked before: {} | {:.0} | {:.0} | {:.0} |",
+                miss.siblings, miss.cpu_micros, miss.median, miss.p99
+            );
+        }
+    }
     out + "\n" + &goals(report)
 }
 
@@ -116,7 +126,7 @@ mod tests {
             samples,
             hits: Vec::new(),
         }];
-        Report { measured, idle: BTreeMap::from([(Peer::Nginx, 0.5)]) }
+        Report { measured, idle: BTreeMap::from([(Peer::Nginx, 0.5)]), misses: Vec::new() }
     }
 
     #[test]

@@ -8,13 +8,13 @@ use forebay_benches::peer::{Peer, Server};
 use forebay_benches::result::{Measured, Report};
 use forebay_benches::setting::Setting;
 use forebay_benches::work::{Kept, WORKS, Work};
-use forebay_benches::{CLIENT_CORE, Result, cpu, idle, machine, table};
+use forebay_benches::{CLIENT_CORE, Result, cpu, idle, machine, miss, table};
 
 const USAGE: &str = "usage: peers [OPTIONS]
   --all        every peer that is installed, not only the usual ones
   --rounds N   rounds of each work; medians are shown (5)
   --seconds N  length of a round (2)
-  --only WORDS works whose name contains WORDS (\"idle\" for idle connections)
+  --only WORDS works whose name contains WORDS (\"idle\" for idle connections, \"siblings\" for misses)
   --readme     print the README's table as well
   --write      write benches/results/DATE.md";
 
@@ -85,6 +85,9 @@ fn main() -> Result<()> {
             report.idle.insert(*peer, kib);
         }
     }
+    if "miss, siblings".contains(options.only.as_str()) {
+        misses(&setting, &options, &mut report)?;
+    }
     for work in selected(&options) {
         let servers = if work.kept == Kept::Disk { &on_disk } else { &servers };
         report.measured.push(measure(work, servers, &setting, &options)?);
@@ -97,6 +100,19 @@ fn main() -> Result<()> {
     }
     if options.write {
         write(&machine, &full, &options)?;
+    }
+    Ok(())
+}
+
+/// The round of the median CPU time, of each number of siblings.
+fn misses(setting: &Setting, options: &Options, report: &mut Report) -> Result<()> {
+    for siblings in miss::SIBLINGS {
+        let mut rounds = (0..options.rounds).map(|_| miss::measure(setting, siblings)).collect::<Result<Vec<_>>>()?;
+        for round in &rounds {
+            eprintln!("miss, {siblings} siblings: {:.0} µs of CPU, {:.0} µs", round.cpu_micros, round.median);
+        }
+        rounds.sort_unstable_by(|one, other| one.cpu_micros.total_cmp(&other.cpu_micros));
+        report.misses.extend(rounds.get(rounds.len() / 2));
     }
     Ok(())
 }

@@ -52,6 +52,8 @@ struct Start<'a> {
     http: SocketAddr,
     https: SocketAddr,
     kept: Kept,
+    /// More of its configuration.
+    more: &'a str,
 }
 
 impl Start<'_> {
@@ -113,10 +115,23 @@ impl Peer {
     ///
     /// It does not start; what it said is in the error.
     pub fn start(self, setting: &Setting, kept: Kept) -> Result<Server> {
+        self.start_on(setting, kept, "", SERVER_CORE)
+    }
+
+    /// One of ours, with more words in its configuration, on this core.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn start_with(self, setting: &Setting, more: &str, core: usize) -> Result<Server> {
+        self.start_on(setting, Kept::Memory, more, core)
+    }
+
+    fn start_on(self, setting: &Setting, kept: Kept, more: &str, core: usize) -> Result<Server> {
         let (http, https) = (free_address()?, free_address()?);
         let directory = setting.directory.join(format!("{}-{}", self.name().replace(' ', ""), http.port()));
         fs::create_dir(&directory)?;
-        let start = Start { setting, directory: &directory, http, https, kept };
+        let start = Start { setting, directory: &directory, http, https, kept, more };
         let command = match self {
             Self::Forebay => forebay::command(&start),
             Self::Floor => floor::command(&start),
@@ -129,7 +144,7 @@ impl Peer {
         let output = directory.join("output");
         let file = fs::File::create(&output)?;
         let mut pinned = Command::new("taskset");
-        pinned.arg("-c").arg(SERVER_CORE.to_string()).arg(command.get_program()).args(command.get_args());
+        pinned.arg("-c").arg(core.to_string()).arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             pinned.env(name, value.unwrap_or_default());
         }

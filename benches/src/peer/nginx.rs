@@ -14,7 +14,7 @@ use crate::work::Kept;
 pub(super) const PROGRAM: &str = "/usr/sbin/nginx";
 
 pub(super) fn command(start: &Start<'_>) -> Result<Command> {
-    let Start { setting, directory, http, https, kept } = start;
+    let Start { setting, directory, http, https, kept, .. } = start;
     let sendfile = if *kept == Kept::Disk { "on" } else { "off" };
     let (origin, root, directory) = (setting.origin.address, setting.root.display(), directory.display());
     let (certificate, key) = (setting.certificate.display(), setting.key.display());
