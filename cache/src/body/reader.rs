@@ -1,12 +1,12 @@
 //! A reader of a body.
 
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::window::At;
 use super::{Body, BodyError, End};
+use crate::store::disk::{OpenFile, read_cached, read_waiting};
 
 /// Most bytes taken from the temporary file at once.
 const FILE_READ: u64 = 64 * 1024;
@@ -71,22 +71,16 @@ impl BodyReader {
         skipped
     }
 
-    async fn read_file(
-        &self,
-        file: Arc<std::fs::File>,
-        offset: u64,
-        available: u64,
-    ) -> Result<Option<Bytes>, BodyError> {
+    async fn read_file(&self, file: Arc<OpenFile>, offset: u64, available: u64) -> Result<Option<Bytes>, BodyError> {
         let length = usize::try_from(available.min(FILE_READ)).unwrap_or(usize::MAX);
-        let read = tokio::task::spawn_blocking(move || {
-            let mut buffer = vec![0; length];
-            file.read_exact_at(&mut buffer, offset).map(|()| Bytes::from(buffer))
-        })
-        .await;
-        let chunk = match read {
-            Ok(Ok(chunk)) => chunk,
-            Ok(Err(error)) => return Err(BodyError::Spool(Arc::from(error.to_string()))),
-            Err(error) => return Err(BodyError::Spool(Arc::from(error.to_string()))),
+        // What was written a moment ago is in the page cache.
+        let chunk = match read_cached(&file, length, offset) {
+            Some(chunk) => chunk,
+            None => {
+                let read = tokio::task::spawn_blocking(move || read_waiting(&file, length, offset)).await;
+                let read = read.map_err(std::io::Error::other).flatten();
+                read.map_err(|error| BodyError::Spool(Arc::from(error.to_string())))?
+            }
         };
         self.body.window.lock().advance(self.id, chunk.len() as u64);
         self.body.writable.notify_waiters();

@@ -1,20 +1,20 @@
 //! The bytes that are held at the moment: a run in memory, then a run in the temporary file.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::spool::Reservation;
 use super::{End, Retention};
+use crate::store::disk::OpenFile;
 
 /// What a reader finds at its position.
 pub(super) enum At {
     /// Bytes in memory.
     Memory(Bytes),
     /// Bytes in the file: where, and how many there are.
-    File(Arc<File>, u64, u64),
+    File(Arc<OpenFile>, u64, u64),
     /// Nothing yet.
     Nothing,
     /// Nothing more.
@@ -24,7 +24,7 @@ pub(super) enum At {
 /// The run in the temporary file. Stream offsets `start..end` lie at file offsets `0..end - start`.
 #[derive(Debug)]
 struct FileRun {
-    file: Arc<File>,
+    file: Arc<OpenFile>,
     start: u64,
     end: u64,
     /// Bytes are being written behind `end`: the run must not make way for memory meanwhile.
@@ -122,13 +122,13 @@ impl Window {
     /// The file and its offset for the next bytes, opening the run with `file` when there is none.
     pub(super) fn spill_to(
         &mut self,
-        file: impl FnOnce() -> std::io::Result<File>,
-    ) -> std::io::Result<(Arc<File>, u64)> {
+        file: impl FnOnce() -> std::io::Result<std::fs::File>,
+    ) -> std::io::Result<(Arc<OpenFile>, u64)> {
         if let Some(run) = &mut self.run {
             run.writing = true;
             return Ok((Arc::clone(&run.file), run.end - run.start));
         }
-        let file = Arc::new(file()?);
+        let file = Arc::new(OpenFile::from(file()?));
         let (start, end) = (self.memory_end, self.memory_end);
         self.run = Some(FileRun { file: Arc::clone(&file), start, end, writing: true, frozen: false, reserved: None });
         Ok((file, 0))
@@ -152,7 +152,7 @@ impl Window {
     }
 
     /// All that was appended is in `file` now, from its first byte on, and stays there.
-    pub(super) fn moved_to(&mut self, file: Arc<File>) {
+    pub(super) fn moved_to(&mut self, file: Arc<OpenFile>) {
         let end = self.end_offset();
         self.chunks.clear();
         self.memory_end = 0;

@@ -12,6 +12,9 @@ use crate::store::disk::LargeWriter;
 /// Pieces below this go into the page cache from where they are: handing them to another thread would cost more.
 const INLINE: usize = 16 * 1024;
 
+/// Bytes that are written to a file of the disk tier at once, where they come so fast: each time another thread does it.
+const AT_ONCE: usize = 256 * 1024;
+
 /// The writing end. Dropping it without [`BodyWriter::finish`] aborts the body: readers see an error, never a short
 /// content that looks whole.
 #[derive(Debug)]
@@ -19,14 +22,18 @@ pub struct BodyWriter {
     body: Arc<Body>,
     /// The file of the disk tier that all of it goes to.
     file: Option<LargeWriter>,
+    /// What is to be written to it next, and how much that is. Readers do not see it yet.
+    waiting: Vec<Bytes>,
+    waiting_bytes: usize,
 }
 
 impl BodyWriter {
     pub(super) fn new(body: Arc<Body>) -> Self {
-        Self { body, file: None }
+        Self { body, file: None, waiting: Vec::new(), waiting_bytes: 0 }
     }
 
-    /// Appends `chunk`. Waits only when the temporary file is full.
+    /// Appends `chunk`. Waits only when the temporary file is full. Where all of it goes to a file of the disk tier readers
+    /// may not see it before [`flush`](Self::flush).
     ///
     /// # Errors
     ///
@@ -35,17 +42,39 @@ impl BodyWriter {
         if chunk.is_empty() {
             return Ok(());
         }
-        if let Some(file) = &mut self.file {
-            if file.write(chunk.clone()).await.is_ok() {
-                self.body.window.lock().appended(chunk.len() as u64);
-                self.body.readable.notify_waiters();
-                return Ok(());
-            }
-            // It will not be stored; those who read it go on.
-            self.file = None;
-            self.body.window.lock().freeze();
-            self.body.readable.notify_waiters();
+        if self.file.is_none() {
+            return self.append(chunk).await;
         }
+        self.waiting_bytes += chunk.len();
+        self.waiting.push(chunk);
+        if self.waiting_bytes < AT_ONCE { Ok(()) } else { self.flush().await }
+    }
+
+    /// Writes what waits to the file of the disk tier: nothing more comes for the moment. Does nothing where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    pub async fn flush(&mut self) -> Result<(), BodyError> {
+        let (waiting, bytes) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.waiting_bytes));
+        let Some(file) = self.file.as_mut().filter(|_| bytes > 0) else { return Ok(()) };
+        if file.write(waiting.clone()).await.is_ok() {
+            self.body.window.lock().appended(bytes as u64);
+            self.body.readable.notify_waiters();
+            return Ok(());
+        }
+        // It will not be stored; those who read it go on.
+        self.file = None;
+        self.body.window.lock().freeze();
+        self.body.readable.notify_waiters();
+        for chunk in waiting {
+            self.append(chunk).await?;
+        }
+        Ok(())
+    }
+
+    /// Appends to what is in memory, or to the temporary file.
+    async fn append(&self, chunk: Bytes) -> Result<(), BodyError> {
         let length = chunk.len() as u64;
         let reserved = loop {
             let mut moved = std::pin::pin!(self.body.writable.notified());
@@ -78,7 +107,7 @@ impl BodyWriter {
     }
 
     /// Writes `chunk` behind the temporary file's run, off the worker thread if it is large.
-    async fn spill(&mut self, chunk: Bytes, reserved: Reservation) -> Result<(), BodyError> {
+    async fn spill(&self, chunk: Bytes, reserved: Reservation) -> Result<(), BodyError> {
         let length = chunk.len() as u64;
         let place = self.body.window.lock().spill_to(|| self.body.space.file());
         let (file, offset) = place.map_err(|error| spool_error(&error))?;
@@ -102,9 +131,7 @@ impl BodyWriter {
     /// The file cannot take what has arrived. Then nothing has changed.
     pub async fn move_to(&mut self, mut file: LargeWriter) -> std::io::Result<()> {
         let kept = self.body.window.lock().kept();
-        for chunk in kept {
-            file.write(chunk).await?;
-        }
+        file.write(kept).await?;
         self.body.window.lock().moved_to(file.file());
         self.file = Some(file);
         Ok(())
@@ -116,9 +143,9 @@ impl BodyWriter {
         self.file.is_some()
     }
 
-    /// The file with the whole content, once it is.
+    /// The file with the whole content, once it is [flushed](Self::flush).
     pub fn take_file(&mut self) -> Option<LargeWriter> {
-        self.file.take()
+        self.file.take_if(|_| self.waiting.is_empty())
     }
 
     /// From now on what was read is let go of: the content is too large to store. Readers go on undisturbed.

@@ -150,7 +150,7 @@ async fn what_is_too_large_for_memory_stays_in_its_file() {
     assert_eq!((store.max_in_memory(), store.max_object()), (4096, SMALLEST / 4));
     let mut writer = store.begin_large(&key("/a"), Some(2 << 20)).await.unwrap();
     let whole = Bytes::from(vec![7; 2 << 20]);
-    writer.write(whole.clone()).await.unwrap();
+    writer.write(vec![whole.clone()]).await.unwrap();
     assert!(store.commit_large(&key("/a"), response(""), writer).await);
     let found = store.get(&key("/a"), |_| true).await.unwrap();
     let large = found.variants.iter().next().unwrap().large.clone().unwrap();

@@ -1,6 +1,9 @@
 //! What a response does while its content arrives: into the store and to all who asked, or to the one it is for.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use forebay_cache::body::{Body, BodyWriter, Limits, Retention};
@@ -75,12 +78,24 @@ pub(super) async fn fill(
             return Ok(());
         }
     }
+    let mut in_file = false;
     while head.content && !exchange.has_ended() {
-        match exchange.event().await {
+        in_file |= writer.is_in_file();
+        // What comes at once is written to the file at once.
+        let at_once = if in_file { at_once(exchange.event()).await } else { None };
+        let event = match at_once {
+            Some(event) => event,
+            None => {
+                if writer.flush().await.is_err() {
+                    break;
+                }
+                exchange.event().await
+            }
+        };
+        match event {
             Ok(Event::Chunk(chunk)) => {
                 received += chunk.len() as u64;
-                let in_file = writer.is_in_file();
-                if keeps && !in_file && received > lasting.store.max_in_memory() {
+                if keeps && !writer.is_in_file() && received > lasting.store.max_in_memory() {
                     keeps = outgrow(lasting, plan, &mut writer).await;
                     if !keeps {
                         writer.stop_retaining();
@@ -91,10 +106,6 @@ pub(super) async fn fill(
                 if writer.push(chunk).await.is_err() {
                     break;
                 }
-                if in_file && !writer.is_in_file() {
-                    keeps = false;
-                    give_up(lasting, plan, "no-room");
-                }
             }
             Ok(Event::End) => break,
             Ok(_) => return abort(exchange, writer, "unexpected"),
@@ -102,8 +113,13 @@ pub(super) async fn fill(
                 if keeps && behind.is_empty() {
                     partial::keep_beginning(lasting, plan, &response, length, writer.content());
                 }
+                let _ = writer.flush().await;
                 return abort(exchange, writer, error.reason);
             }
+        }
+        if keeps && in_file && !writer.is_in_file() {
+            keeps = false;
+            give_up(lasting, plan, "no-room");
         }
     }
     if is_completed && Some(received) != length {
@@ -113,6 +129,13 @@ pub(super) async fn fill(
         if writer.push(piece).await.is_err() {
             return Ok(());
         }
+    }
+    if writer.flush().await.is_err() {
+        return Ok(());
+    }
+    if keeps && in_file && !writer.is_in_file() {
+        keeps = false;
+        give_up(lasting, plan, "no-room");
     }
     // The AP server is done: its worker is free before anything else happens.
     exchange.release(lasting, pool).await;
@@ -133,6 +156,16 @@ pub(super) async fn fill(
     }
     writer.finish();
     Ok(())
+}
+
+/// What `future` has now; `None` when it has to be waited for.
+async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// What is not stored but is for the client that asked: fields that `private` or `no-cache` name (RFC 9111 sections

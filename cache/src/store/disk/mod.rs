@@ -54,6 +54,8 @@ pub use large::{LargeContent, LargeReader, LargeWriter};
 pub use look::Fate;
 pub use plain::OnDisk;
 pub use reader::{BlockingRead, Lookup};
+pub(crate) use reader::{read_cached, read_waiting};
+pub(crate) use space::OpenFile;
 pub use stats::DiskStats;
 
 use crate::key::CacheKey;

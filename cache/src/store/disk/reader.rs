@@ -92,6 +92,20 @@ pub(super) fn pread_lent(
     Ok(fill(shared, file, buffer.as_mut(), at, mode)?.then(|| Bytes::from_owner(buffer)))
 }
 
+/// Reads `length` bytes of any file, if they are there at once; `None` otherwise, and when they cannot be read.
+pub(crate) fn read_cached(file: &File, length: usize, at: u64) -> Option<Bytes> {
+    let mut buffer = Buffer::of(length);
+    let read = preadv2(file.as_fd(), &mut [IoSliceMut::new(buffer.as_mut())], at, ReadWriteFlags::NOWAIT).ok()?;
+    (read == length).then(|| Bytes::from_owner(buffer))
+}
+
+/// Reads `length` bytes of any file, waiting for the device.
+pub(crate) fn read_waiting(file: &File, length: usize, at: u64) -> io::Result<Bytes> {
+    let mut buffer = Buffer::of(length);
+    file.read_exact_at(buffer.as_mut(), at)?;
+    Ok(Bytes::from_owner(buffer))
+}
+
 /// Fills `buffer` from `at` on; false when that would block.
 fn fill(shared: &Shared, file: &File, buffer: &mut [u8], at: u64, mode: Mode) -> io::Result<bool> {
     let length = buffer.len();

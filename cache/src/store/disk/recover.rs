@@ -243,7 +243,7 @@ impl Recovery<'_> {
             };
             wanted.insert(*id);
             let path = large::path(&shared.directory, *id);
-            let space = shared.space.occupy(*length);
+            let space = Arc::new(shared.space.occupy(*length));
             shared.large.insert(*position, Arc::new(LargeFile { id: *id, hash: slot.hash, path, _space: space }));
         }
         for id in found.keys() {

@@ -1,5 +1,7 @@
 //! The bytes of the tier: taken before anything is written, given back when the last descriptor of a file is closed.
 
+use std::fs::File;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -59,6 +61,35 @@ impl Space {
 /// Bytes a file of `length` takes.
 pub(super) fn file_bytes(length: u64) -> u64 {
     length.div_ceil(BLOCK).saturating_mul(BLOCK).saturating_add(FILE_OVERHEAD)
+}
+
+/// A file that is open, and the room it takes: that comes back when nobody has it open any more, whatever became of its
+/// name.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    file: File,
+    /// Held, never read, and dropped after the file. None where it is no file of the tier.
+    _space: Option<Arc<Reservation>>,
+}
+
+impl OpenFile {
+    pub(super) fn new(file: File, space: &Arc<Reservation>) -> Self {
+        Self { file, _space: Some(Arc::clone(space)) }
+    }
+}
+
+impl From<File> for OpenFile {
+    fn from(file: File) -> Self {
+        Self { file, _space: None }
+    }
+}
+
+impl Deref for OpenFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
+    }
 }
 
 /// Bytes taken; given back when this is dropped.

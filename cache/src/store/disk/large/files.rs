@@ -16,7 +16,7 @@ pub(in super::super) struct LargeFile {
     pub(in super::super) hash: u64,
     pub(in super::super) path: PathBuf,
     /// Held, never read: dropping it gives the room back.
-    pub(in super::super) _space: Reservation,
+    pub(in super::super) _space: Arc<Reservation>,
 }
 
 pub(in super::super) fn path(directory: &Path, id: u64) -> PathBuf {

@@ -1,6 +1,5 @@
 //! Writing large content while it arrives. The file has another name until it is whole, and no record points at it.
 
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::super::Shared;
 use super::super::queue::Command;
-use super::super::space::{Reservation, file_bytes};
+use super::super::space::{OpenFile, Reservation, file_bytes};
 use super::{BLOCK, LargeFile, part_path, path};
 
 /// Room is taken in steps of this where the length is not known.
@@ -21,11 +20,12 @@ const STEP: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct LargeWriter {
     shared: Arc<Shared>,
-    file: Arc<File>,
+    file: Arc<OpenFile>,
     part: PathBuf,
     id: u64,
     hash: u64,
-    space: Option<Reservation>,
+    /// Held by whoever reads the file, too.
+    space: Option<Arc<Reservation>>,
     allocated: u64,
     written: u64,
     block: crc32fast::Hasher,
@@ -67,10 +67,11 @@ impl LargeWriter {
         let id = shared.next_file.fetch_add(1, Ordering::Relaxed);
         let part = part_path(&shared.directory, id);
         let file = shared.io.create(&part, allocated)?;
+        let space = Arc::new(space);
         let limit = shared.max_object();
         Ok(Self {
             shared: Arc::clone(shared),
-            file: Arc::new(file),
+            file: Arc::new(OpenFile::new(file, &space)),
             part,
             id,
             hash,
@@ -84,8 +85,7 @@ impl LargeWriter {
     }
 
     /// The file, for those who read while it is written.
-    #[must_use]
-    pub fn file(&self) -> Arc<File> {
+    pub(crate) fn file(&self) -> Arc<OpenFile> {
         Arc::clone(&self.file)
     }
 
@@ -95,25 +95,34 @@ impl LargeWriter {
         self.written
     }
 
-    /// Appends `chunk`, off this thread.
+    /// Appends `chunks`, off this thread.
     ///
     /// # Errors
     ///
     /// It has become larger than is stored, there is no more room, or the device says no. What was written before can
-    /// still be read from [`LargeWriter::file`].
-    pub async fn write(&mut self, chunk: Bytes) -> io::Result<()> {
-        let end = self.written + chunk.len() as u64;
+    /// still be read by those who have the file.
+    pub async fn write(&mut self, chunks: Vec<Bytes>) -> io::Result<()> {
+        let end = self.written + chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        if end == self.written {
+            return Ok(());
+        }
         if end > self.limit {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         if end > self.allocated {
             self.extend(end).await?;
         }
-        let (io, file, at) = (self.shared.io.clone(), Arc::clone(&self.file), self.written);
-        let data = chunk.clone();
-        let written = tokio::task::spawn_blocking(move || io.write(&file, &data, at)).await;
-        written.map_err(io::Error::other)??;
-        self.account(&chunk);
+        let (io, file, mut at) = (self.shared.io.clone(), Arc::clone(&self.file), self.written);
+        let written = tokio::task::spawn_blocking(move || {
+            for chunk in &chunks {
+                io.write(&file, chunk, at)?;
+                at += chunk.len() as u64;
+            }
+            Ok::<_, io::Error>(chunks)
+        });
+        for chunk in written.await.map_err(io::Error::other)?? {
+            self.account(&chunk);
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use super::*;
 async fn stream(store: &DiskStore, name: &str, whole: &Bytes, length: Option<u64>) -> std::io::Result<LargeWriter> {
     let mut writer = store.begin_large(&key(name), length).await?;
     for chunk in whole.chunks(70_000) {
-        writer.write(Bytes::copy_from_slice(chunk)).await?;
+        writer.write(vec![Bytes::copy_from_slice(chunk)]).await?;
     }
     Ok(writer)
 }
@@ -30,7 +30,7 @@ async fn it_is_streamed_and_any_range_of_it_is_read() {
         let store = open(directory.path());
         let writer = stream(&store, "a", &whole, length).await.unwrap();
         let mut readable = vec![0; 100_000];
-        std::os::unix::fs::FileExt::read_exact_at(&*writer.file(), &mut readable, 4_900_001).unwrap();
+        std::os::unix::fs::FileExt::read_exact_at(&**writer.file(), &mut readable, 4_900_001).unwrap();
         assert_eq!(readable, whole[4_900_001..], "while it is written");
         assert!(store.load(&key("a")).await.is_empty() || length.is_none(), "not found before it is whole");
         assert!(store.commit_large(&key("a"), response(Bytes::new()), writer).await);
