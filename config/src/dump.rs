@@ -238,6 +238,7 @@ fn write_shared(shared: &SharedTier, out: &mut Text) {
             out.string(word, &path.to_string_lossy());
         }
     }
+    out.word("redis_cluster", shared.redis_cluster);
     out.size("max_object", shared.max_object);
     out.duration("max_lifetime", shared.max_lifetime);
     out.duration("deadline", shared.deadline);

@@ -205,6 +205,8 @@ pub struct SharedTier {
     pub password_file: Option<PathBuf>,
     /// Certificates (PEM) that Redis' own is checked against. Default: those of the system.
     pub ca: Option<PathBuf>,
+    /// Whether it is a Redis Cluster: `redis` is one of its nodes, which names the others. Default: no.
+    pub redis_cluster: bool,
     /// Largest content that is written there, bytes. Default 1 MiB; range 1 KiB to 64 MiB.
     pub max_object: u64,
     /// Longest time for which something stays there, fresh or not. Default 1 d; range 1 s to 7 d.

@@ -66,6 +66,37 @@ impl Redis {
         Self::launch(directory, arguments, "--tls-port")
     }
 
+    /// Starts so many that make up a Redis Cluster together.
+    ///
+    /// # Panics
+    ///
+    /// When they do not find each other.
+    #[must_use]
+    pub fn cluster(count: usize) -> Vec<Self> {
+        let start = || {
+            // By default it is 10,000 above the other, where there may be no port.
+            let bus = closed_address().port().to_string();
+            (Self::with(&["--cluster-enabled", "yes", "--cluster-port", &bus]), bus)
+        };
+        let nodes: Vec<(Self, String)> = (0..count).map(|_| start()).collect();
+        for (n, (node, _)) in nodes.iter().enumerate() {
+            let slot = |n: usize| n * 16384 / count;
+            node.command(&["CLUSTER", "ADDSLOTSRANGE", &slot(n).to_string(), &(slot(n + 1) - 1).to_string()]);
+            for (other, bus) in &nodes {
+                let address = other.address();
+                node.command(&["CLUSTER", "MEET", &address.ip().to_string(), &address.port().to_string(), bus]);
+            }
+        }
+        let agree = || {
+            nodes.iter().all(|(node, _)| {
+                let info = node.ask(&["CLUSTER", "INFO"]);
+                info.contains("cluster_state:ok") && info.contains(&format!("cluster_known_nodes:{count}"))
+            })
+        };
+        assert!(eventually(agree), "the nodes of the cluster do not find each other");
+        nodes.into_iter().map(|(node, _)| node).collect()
+    }
+
     fn launch(directory: TempDir, arguments: Vec<String>, port: &'static str) -> Self {
         for _ in 0..5 {
             let address = closed_address();

@@ -193,6 +193,9 @@ fn restarted_node_finds_what_was_not_purged_meanwhile() {
     assert_eq!(b.get("/kept").text(), "/kept 0 none");
     assert_eq!(b.get("/purged").text(), "/purged 1 none");
     assert_eq!(lookups(&b, "purged"), 1.0);
+    // So does one that is new.
+    let c = site.node("c", &redis, "");
+    assert_eq!(c.get("/kept").text(), "/kept 0 none");
 }
 
 #[test]
@@ -353,4 +356,22 @@ fn tls_and_a_password_are_spoken() {
     fill(&a, "/x", &[]);
     b.get("/x");
     assert_eq!((lookups(&b, "hit"), site.origin.total()), (1.0, 1));
+}
+
+#[test]
+fn redis_cluster_spreads_what_is_stored_over_its_nodes() {
+    let (site, redis, tier) = (Site::start(), Redis::start(), Redis::cluster(3));
+    let shared = format!("redis = \"redis://{}\"\nredis_cluster = true", tier[0].address());
+    let (a, b) = (site.node("a", &redis, &shared), site.node("b", &redis, &shared));
+    for n in 0..20 {
+        fill(&a, &format!("/vary?{n}"), &[("Accept-Language", "de")]);
+    }
+    for n in 0..20 {
+        let answer = b.get_with(&format!("/vary?{n}"), &[("Accept-Language", "de")]);
+        assert_eq!(answer.text(), format!("/vary?{n} 0 de"));
+    }
+    assert_eq!((lookups(&b, "hit"), site.origin.total()), (20.0, 20));
+    for node in &tier {
+        assert!(!node.keys("forebay:stored*").is_empty());
+    }
 }

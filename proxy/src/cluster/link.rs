@@ -327,12 +327,10 @@ impl Link {
             if self.at.is_some() {
                 tracing::warn!("more was published than Redis remembers: everything is purged");
             }
-            if let Some(ledger) = &self.cluster.ledger {
+            // A node that is new has read what there is to know; this one knew more than Redis does.
+            if let Some(ledger) = self.cluster.ledger.as_ref().filter(|_| self.at.is_some()) {
                 ledger.begin_at(last);
-                if self.at.is_some() {
-                    // Nobody takes what was stored while that was known.
-                    wire.history(true).await?;
-                }
+                wire.history(true).await?;
             }
             self.carry_out(&Entry::everything()).await;
             self.moved(last);

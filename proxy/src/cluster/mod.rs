@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 use self::entry::Entry;
 pub(crate) use self::ledger::{Claim, Ledger, Term};
 pub(crate) use self::link::ClusterService;
-pub(crate) use self::wire::{Server, connection};
+pub(crate) use self::wire::{Server, cluster_connection, connection};
 use crate::account::metrics::{ClusterMetrics, Metrics};
 
 /// Purges that wait to be handed to the link; beyond them they are carried out here alone, as if Redis were lost.

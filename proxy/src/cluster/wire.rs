@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use forebay_config::model;
 use redis::aio::MultiplexedConnection;
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
 use redis::streams::StreamReadReply;
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo as _, RedisError, RedisResult, TlsCertificates, cmd,
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, RedisError, RedisResult,
+    TlsCertificates, cmd,
 };
 
 use super::position::Position;
@@ -62,34 +65,66 @@ pub(crate) struct Server<'a> {
     pub(crate) ca: Option<&'a Path>,
 }
 
+impl Server<'_> {
+    /// With the password, and what to trust; both are read now.
+    fn info(&self) -> RedisResult<(ConnectionInfo, Option<TlsCertificates>)> {
+        let failed = |what: String| RedisError::from((ErrorKind::InvalidClientConfig, "configuration", what));
+        let read = |path: &Path| std::fs::read(path).map_err(|error| failed(format!("{}: {error}", path.display())));
+        let mut info = self.url.into_connection_info()?;
+        let mut settings = info.redis_settings().clone();
+        if let Some(username) = self.username {
+            settings = settings.set_username(username);
+        }
+        if let Some(path) = self.password_file {
+            settings = settings.set_password(String::from_utf8_lossy(&read(path)?).trim());
+        }
+        // Small commands, each waited for by somebody.
+        info = info.set_redis_settings(settings).set_tcp_settings(no_delay());
+        let trusted =
+            self.ca.map(|path| Ok::<_, RedisError>(TlsCertificates { client_tls: None, root_cert: Some(read(path)?) }));
+        Ok((info, trusted.transpose()?))
+    }
+}
+
+fn no_delay() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
+}
+
 /// Connects, within `patience`; every command has as long for its answer.
 ///
 /// # Errors
 ///
 /// It cannot be reached, does not want us, or a file cannot be read.
 pub(crate) async fn connection(server: &Server<'_>, patience: Duration) -> RedisResult<MultiplexedConnection> {
-    let failed = |what: String| RedisError::from((ErrorKind::InvalidClientConfig, "configuration", what));
-    let read = |path: &Path| std::fs::read(path).map_err(|error| failed(format!("{}: {error}", path.display())));
-    let mut info = server.url.into_connection_info()?;
-    let mut settings = info.redis_settings().clone();
-    if let Some(username) = server.username {
-        settings = settings.set_username(username);
-    }
-    if let Some(path) = server.password_file {
-        settings = settings.set_password(String::from_utf8_lossy(&read(path)?).trim());
-    }
-    // Small commands, each waited for by somebody.
-    info = info.set_redis_settings(settings).set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    let client = match server.ca {
-        Some(path) => {
-            let root_cert = Some(read(path)?);
-            Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })?
-        }
+    let (info, trusted) = server.info()?;
+    let client = match trusted {
+        Some(trusted) => Client::build_with_tls(info, trusted)?,
         None => Client::open(info)?,
     };
     let limits =
         AsyncConnectionConfig::new().set_connection_timeout(Some(patience)).set_response_timeout(Some(patience));
     client.get_multiplexed_async_connection_with_config(&limits).await
+}
+
+/// The same, to a Redis Cluster that this is a node of.
+///
+/// # Errors
+///
+/// As [`connection`].
+pub(crate) async fn cluster_connection(server: &Server<'_>, patience: Duration) -> RedisResult<ClusterConnection> {
+    let (info, trusted) = server.info()?;
+    let mut builder = ClusterClientBuilder::new([info])
+        .connection_timeout(patience)
+        .response_timeout(patience)
+        .overall_response_timeout(Some(patience))
+        .tcp_settings(no_delay())
+        .retries(1);
+    if let Some(trusted) = trusted {
+        builder = builder.certs(trusted);
+    }
+    tokio::time::timeout(patience, builder.build()?.get_async_connection())
+        .await
+        .map_err(|_| RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)))?
 }
 
 impl Wire {

@@ -5,6 +5,7 @@
 //! stored it, as if it came from the AP server at the time at which it did. It is written by the way, through a bounded
 //! queue. How much there is in all, and what makes room, is Redis' own business (`maxmemory`).
 
+mod connection;
 mod record;
 mod service;
 
@@ -22,11 +23,11 @@ use forebay_config::model;
 use http::HeaderMap;
 use parking_lot::Mutex;
 use redis::RedisResult;
-use redis::aio::MultiplexedConnection;
 use ring::hkdf::{HKDF_SHA256, Salt};
 use ring::{digest, hmac};
 use tokio::sync::mpsc;
 
+use self::connection::Connection;
 use self::record::Record;
 pub(crate) use self::record::Shared;
 pub(crate) use self::service::SharedService;
@@ -50,7 +51,7 @@ pub(crate) struct SharedTier {
     prefix: String,
     sealing: hmac::Key,
     /// `None` while there is none.
-    connection: ArcSwapOption<MultiplexedConnection>,
+    connection: ArcSwapOption<Connection>,
     /// Look-ups in a row that were past the deadline.
     late: AtomicU32,
     /// Nobody waits: it is too slow.
@@ -144,7 +145,7 @@ impl SharedTier {
 
     async fn read(
         &self,
-        mut connection: MultiplexedConnection,
+        mut connection: Connection,
         key: &CacheKey,
         request: &HeaderMap,
     ) -> Result<Option<Shared>, Failure> {
@@ -162,9 +163,9 @@ impl SharedTier {
         }
     }
 
-    async fn record(&self, connection: &mut MultiplexedConnection, key: &CacheKey) -> Result<Option<Record>, Failure> {
+    async fn record(&self, connection: &mut Connection, key: &CacheKey) -> Result<Option<Record>, Failure> {
         let place = self.place(key);
-        let found: RedisResult<Option<Vec<u8>>> = redis::cmd("GET").arg(&place).query_async(connection).await;
+        let found: RedisResult<Option<Vec<u8>>> = connection.ask(redis::cmd("GET").arg(&place)).await;
         let Some(bytes) = found.map_err(|_| Failure::Redis)? else { return Ok(None) };
         let read = record::read(&self.sealing, &place, &Bytes::from(bytes), |held| held == key.as_bytes());
         read.map(Some).ok_or(Failure::Corrupt)

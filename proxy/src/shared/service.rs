@@ -7,13 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
-use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, RedisResult};
+use redis::{Cmd, RedisResult};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::connection::Connection;
 use super::{SharedTier, Write, keyed, record};
-use crate::cluster::{Server, connection};
 
 /// Longest wait for anything that no request waits for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -53,13 +52,7 @@ async fn run(tier: &SharedTier, mut written: mpsc::Receiver<Write>) {
     let mut told = false;
     loop {
         let config = &tier.config;
-        let server = Server {
-            url: &config.redis,
-            username: config.username.as_deref(),
-            password_file: config.password_file.as_deref(),
-            ca: config.ca.as_deref(),
-        };
-        let ended = match connection(&server, PATIENCE).await {
+        let ended = match Connection::open(config, PATIENCE).await {
             Ok(connection) => {
                 told = false;
                 serve(tier, connection, &mut written).await
@@ -82,11 +75,7 @@ async fn run(tier: &SharedTier, mut written: mpsc::Receiver<Write>) {
 }
 
 /// Writes, and asks whether it is there, until it is not.
-async fn serve(
-    tier: &SharedTier,
-    mut connection: MultiplexedConnection,
-    written: &mut mpsc::Receiver<Write>,
-) -> RedisResult<()> {
+async fn serve(tier: &SharedTier, mut connection: Connection, written: &mut mpsc::Receiver<Write>) -> RedisResult<()> {
     tier.late.store(0, Ordering::Release);
     tier.connection.store(Some(Arc::new(connection.clone())));
     let mut beats = tokio::time::interval(BEAT);
@@ -94,7 +83,7 @@ async fn serve(
         tokio::select! {
             _ = beats.tick() => {
                 let started = Instant::now();
-                let () = redis::cmd("PING").exec_async(&mut connection).await?;
+                let _: redis::Value = connection.ask(&redis::cmd("PING")).await?;
                 if started.elapsed() <= tier.config.deadline {
                     tier.late.store(0, Ordering::Release);
                     tier.shut.store(false, Ordering::Release);
@@ -109,7 +98,7 @@ async fn serve(
 /// Writes what waits, some of it at once.
 async fn write(
     tier: &SharedTier,
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     first: Write,
     written: &mut mpsc::Receiver<Write>,
 ) -> RedisResult<()> {
@@ -120,11 +109,7 @@ async fn write(
         bytes += next.response.weight();
         batch.push(next);
     }
-    let mut pipe = redis::pipe();
-    for write in &batch {
-        set(tier, &mut pipe, write);
-    }
-    let done: RedisResult<()> = pipe.query_async(connection).await;
+    let done = connection.all(batch.iter().flat_map(|write| commands(tier, write)).collect()).await;
     for write in &batch {
         tier.queued.fetch_sub(write.response.weight(), Ordering::AcqRel);
         tier.metrics.wrote(if done.is_ok() { "stored" } else { "failed" });
@@ -139,20 +124,23 @@ async fn write(
     }
 }
 
-fn set(tier: &SharedTier, pipe: &mut Pipeline, write: &Write) {
+fn commands(tier: &SharedTier, write: &Write) -> Vec<Cmd> {
     let Write { key, response, term, ahead, lifetime } = write;
     let millis = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).max(1);
-    let mut set = |place: &[u8], bytes: Vec<u8>| {
-        pipe.cmd("SET").arg(place).arg(bytes).arg("PX").arg(millis).ignore();
+    let set = |place: &[u8], bytes: Vec<u8>| {
+        let mut command = redis::cmd("SET");
+        command.arg(place).arg(bytes).arg("PX").arg(millis);
+        command
     };
     let key = keyed(key, response);
     let place = tier.place(&key);
-    set(&place, record::write(&tier.sealing, &place, &key, response, *term, *ahead));
+    let mut all = vec![set(&place, record::write(&tier.sealing, &place, &key, response, *term, *ahead))];
     if !response.variance().is_empty() {
         let place = tier.place(&key.primary());
         let names: Vec<_> = response.variance().nominated().map(|(name, _)| name).collect();
-        set(&place, record::write_varies(&tier.sealing, &place, &names));
+        all.push(set(&place, record::write_varies(&tier.sealing, &place, &names)));
     }
+    all
 }
 
 fn forget(tier: &SharedTier, write: &Write) {
