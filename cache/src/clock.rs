@@ -40,6 +40,12 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
+    /// The same for the operating system; `None` before the Unix epoch.
+    #[must_use]
+    pub fn system_time(self) -> Option<SystemTime> {
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(self.0).ok()?))
+    }
+
     /// This time moved into the future.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {

@@ -11,6 +11,7 @@
 //! The one place that reads the time is [`clock::SystemClock`].
 
 pub mod body;
+pub mod buffer;
 pub mod clock;
 pub mod fill;
 pub mod groups;

@@ -110,6 +110,7 @@ impl Config {
             out.string("root", &root.to_string_lossy());
         }
         out.list("index", site.index.iter().cloned());
+        out.word("sendfile", site.sendfile);
         if let Some(preset) = site.preset {
             out.string("preset", choice::word(preset, &PRESETS));
         }

@@ -299,6 +299,8 @@ pub struct Site {
     pub upstream: Option<usize>,
     /// Directory of offloaded files. Absolute and existing.
     pub root: Option<PathBuf>,
+    /// `sendfile`: whether the kernel sends files as they lie there. Default false.
+    pub sendfile: bool,
     /// Names tried for a path that ends in `/`. Default `["index.html"]`.
     pub index: Vec<String>,
     /// The preset the rules below started from.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ahash::RandomState;
@@ -24,6 +25,7 @@ use crate::cluster::Cluster;
 use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
 use crate::fetch::Canary;
+use crate::front::files::OpenFiles;
 use crate::guard;
 use crate::listen::accept::{Listener, Settings};
 use crate::listen::{socket, tls};
@@ -35,6 +37,9 @@ use crate::stages::offload::Root;
 use crate::stages::route::Routes;
 use crate::tcp::Tcp;
 use crate::upstream::{Around, Gates, Pool, Registry, Shield};
+
+/// Number of the next configuration that is compiled.
+static GENERATION: AtomicU64 = AtomicU64::new(1);
 
 /// Bytes that may wait in temporary files for slow clients, all together.
 const SPOOL_BUDGET: u64 = 8 * 1024 * 1024 * 1024;
@@ -189,7 +194,7 @@ pub(crate) fn runtime(config: Config, places: Places, lasting: Arc<Lasting>) -> 
         let mut roots: Vec<(&Path, Arc<Root>)> = Vec::new();
         for path in site.root.iter().chain(site.routes.iter().filter_map(|route| route.root.as_ref())) {
             if roots.iter().all(|(known, _)| *known != path) {
-                let root = Root::open(path, &site.index).map_err(|error| at(path, error))?;
+                let root = Root::open(path, &site.index, site.sendfile).map_err(|error| at(path, error))?;
                 roots.push((path, Arc::new(root)));
             }
         }
@@ -199,7 +204,9 @@ pub(crate) fn runtime(config: Config, places: Places, lasting: Arc<Lasting>) -> 
     let tcp = Tcp::new(&config, &pools, &lasting.metrics).map_err(other)?;
     let hosts = config.sites.iter().map(|site| site.hosts.clone());
     let routes = Routes::new(hosts.zip(sites.iter().cloned()));
-    Ok(Runtime { config, places, certificates, routes, tcp, sites, pools, lasting })
+    let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
+    let open_files = OpenFiles::default();
+    Ok(Runtime { config, generation, open_files, places, certificates, routes, tcp, sites, pools, lasting })
 }
 
 /// A runtime that serves nobody, to be asked what it would do. The directory is its own, and goes with it.

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use forebay_cache::clock::{Clock as _, Timestamp};
 use forebay_cache::semantics::ForwardReason;
-use forebay_cache::store::Variant;
 use http::header::{HOST, REFERER, USER_AGENT};
 use http::{HeaderValue, StatusCode};
 
 use crate::account::entry::{CacheOutcome, Entry, UpstreamExchange};
 use crate::account::metrics::SiteMetrics;
+use crate::front::Preparing;
 use crate::guard::Held;
 use crate::http::Request;
 use crate::listen::Connection;
@@ -46,8 +46,8 @@ pub(crate) struct Context {
     pub(crate) litespeed: bool,
     /// The request waited for the response to another.
     pub(crate) collapsed: bool,
-    /// Where the head of this answer may be kept for the short way, if it is a whole stored response.
-    pub(crate) preparing: Option<Variant>,
+    /// What the answer is made of, if its head may be kept for the short way.
+    pub(crate) preparing: Option<Preparing>,
     /// The connection ends with this response.
     pub(crate) close: bool,
     /// Age of the stored response that answers.

@@ -38,6 +38,7 @@ mod upstream;
 use std::process::ExitCode;
 
 /// Memory is given back to the system when load goes down, and small objects cost less than with the C library's.
+#[cfg(not(test))] // Tests count what is allocated.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -20,6 +20,7 @@ use crate::cluster::Cluster;
 use crate::compress::files::FileCodings;
 use crate::compress::once::Encodings;
 use crate::fetch::{Canary, FetchError};
+use crate::front::files::OpenFiles;
 use crate::guard;
 use crate::listen::tickets::Tickets;
 use crate::listen::tls::Certificates;
@@ -33,6 +34,10 @@ use crate::upstream::{Gates, Pool, Registry};
 /// Everything one configuration says, compiled. A request holds on to the one it began with.
 pub(crate) struct Runtime {
     pub(crate) config: Config,
+    /// Another one for each: what one configuration led to is not for another.
+    pub(crate) generation: u64,
+    /// Files that were sent a moment ago.
+    pub(crate) open_files: OpenFiles,
     /// Where its words stand.
     pub(crate) places: Places,
     pub(crate) certificates: Certificates,

@@ -32,7 +32,8 @@ use crate::account::entry::{CacheOutcome, UpstreamExchange};
 use crate::compress;
 use crate::context::Context;
 use crate::fetch::outbound::{self, Forwarding, Purpose};
-use crate::front;
+use crate::front::files::Watched;
+use crate::front::{self, Preparing};
 use crate::http::{Answer, Refusal, Request, RequestBody, Sink};
 use crate::listen::Connection;
 use crate::listen::visitor::Visitor;
@@ -283,6 +284,8 @@ async fn offloaded(context: &mut Context, visit: &Visit) -> Result<Option<Answer
             {
                 file.fields.insert(LOCATION, location);
             }
+            let watched = Watched::new(context, route, path, std::mem::take(&mut file.files));
+            context.preparing = watched.map(Preparing::File);
             Ok(Some(deliver::file(context, site, target, file).await))
         }
     }

@@ -236,6 +236,13 @@ impl Proxy {
         (device.f_blocks - device.f_bfree) * device.f_bsize.unsigned_abs()
     }
 
+    /// The files it has open, as the kernel names them.
+    #[must_use]
+    pub fn open_files(&self) -> Vec<std::path::PathBuf> {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("descriptors");
+        descriptors.flatten().filter_map(|descriptor| std::fs::read_link(descriptor.path()).ok()).collect()
+    }
+
     /// Open file descriptors.
     #[must_use]
     pub fn descriptors(&self) -> usize {

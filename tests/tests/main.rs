@@ -13,6 +13,7 @@ mod framing_h2;
 mod framing_requests;
 mod framing_responses;
 mod front;
+mod front_files;
 
 mod offload_conditions;
 mod offload_files;

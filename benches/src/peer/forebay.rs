@@ -51,6 +51,7 @@ cache = "off"
 [[site]]
 hosts = ["{FILES_HOST}"]
 root = "{root}"
+sendfile = true
 "#
         ),
     )?;

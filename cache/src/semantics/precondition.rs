@@ -43,7 +43,7 @@ pub fn evaluate(method: &Method, request: &HeaderMap, current: &Validators<'_>) 
     if matches!(*method, Method::CONNECT | Method::OPTIONS | Method::TRACE) {
         return Precondition::Proceed;
     }
-    let matched = match members(request, &header::IF_MATCH) {
+    let matched = match members(lines(request, &header::IF_MATCH)) {
         Members::Absent => unmodified_since(request, current),
         Members::Any => true,
         Members::List(mut tags) => current.etag.is_some_and(|etag| tags.any(|tag| tag.strong_eq(&etag))),
@@ -51,7 +51,7 @@ pub fn evaluate(method: &Method, request: &HeaderMap, current: &Validators<'_>) 
     if !matched {
         return Precondition::Failed;
     }
-    none_match(method, request, current.etag, current.last_modified)
+    none_match(method, conditions(request), current.etag, current.last_modified)
 }
 
 /// Evaluates as a cache does for a stored response: only `If-None-Match` and `If-Modified-Since`. The other two are meant for the
@@ -59,19 +59,49 @@ pub fn evaluate(method: &Method, request: &HeaderMap, current: &Validators<'_>) 
 /// modified at its `Date`.
 #[must_use]
 pub fn evaluate_stored(method: &Method, request: &HeaderMap, stored: &Validators<'_>) -> Precondition {
-    none_match(method, request, stored.etag, stored.last_modified.or(stored.date))
+    none_match(method, conditions(request), stored.etag, stored.last_modified.or(stored.date))
+}
+
+/// The same for a GET or HEAD that has each of the two fields once at most.
+#[must_use]
+pub fn evaluate_plain(
+    if_none_match: Option<&[u8]>,
+    if_modified_since: Option<&[u8]>,
+    stored: &Validators<'_>,
+) -> Precondition {
+    let conditions = Conditions { none_match: if_none_match.into_iter(), modified_since: if_modified_since };
+    none_match(&Method::GET, conditions, stored.etag, stored.last_modified.or(stored.date))
+}
+
+/// The conditions that are for caches too.
+struct Conditions<'a, I> {
+    /// The lines of `If-None-Match`.
+    none_match: I,
+    /// The one line of `If-Modified-Since`.
+    modified_since: Option<&'a [u8]>,
+}
+
+fn conditions(request: &HeaderMap) -> Conditions<'_, impl Iterator<Item = &[u8]>> {
+    Conditions {
+        none_match: lines(request, &header::IF_NONE_MATCH),
+        modified_since: one(request, &header::IF_MODIFIED_SINCE),
+    }
+}
+
+fn lines<'a>(request: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    request.get_all(name).into_iter().map(HeaderValue::as_bytes)
 }
 
 /// `If-None-Match` (section 13.1.2), or `If-Modified-Since` where that is missing.
-fn none_match(
+fn none_match<'a>(
     method: &Method,
-    request: &HeaderMap,
+    conditions: Conditions<'a, impl Iterator<Item = &'a [u8]>>,
     etag: Option<EntityTag<'_>>,
     last_modified: Option<SystemTime>,
 ) -> Precondition {
     let safe = matches!(*method, Method::GET | Method::HEAD);
-    let matched = match members(request, &header::IF_NONE_MATCH) {
-        Members::Absent if safe => return modified_since(request, last_modified),
+    let matched = match members(conditions.none_match) {
+        Members::Absent if safe => return modified_since(conditions.modified_since, last_modified),
         Members::Absent => false,
         Members::Any => true,
         Members::List(mut tags) => etag.is_some_and(|etag| tags.any(|tag| tag.weak_eq(&etag))),
@@ -94,7 +124,8 @@ pub fn if_range(request: &HeaderMap, current: &Validators<'_>) -> bool {
     if let Some(tag) = EntityTag::parse(field.as_bytes()) {
         return current.etag.is_some_and(|etag| tag.strong_eq(&etag));
     }
-    let (Some(date), Some(last_modified)) = (http_date(field), current.last_modified.and_then(seconds)) else {
+    let (Some(date), Some(last_modified)) = (http_date(field.as_bytes()), current.last_modified.and_then(seconds))
+    else {
         return false;
     };
     // Section 8.8.2.2: a date is strong once a second has passed since, for then it cannot have named two representations.
@@ -104,24 +135,24 @@ pub fn if_range(request: &HeaderMap, current: &Validators<'_>) -> bool {
 
 /// `If-Unmodified-Since` (section 13.1.4), true when there is nothing to compare.
 fn unmodified_since(request: &HeaderMap, current: &Validators<'_>) -> bool {
-    match (since(request, &header::IF_UNMODIFIED_SINCE), current.last_modified.and_then(seconds)) {
+    match (one(request, &header::IF_UNMODIFIED_SINCE).and_then(http_date), current.last_modified.and_then(seconds)) {
         (Some(date), Some(last_modified)) => last_modified <= date,
         _ => true,
     }
 }
 
 /// `If-Modified-Since` (section 13.1.3) for what was `last_modified` then.
-fn modified_since(request: &HeaderMap, last_modified: Option<SystemTime>) -> Precondition {
-    match (since(request, &header::IF_MODIFIED_SINCE), last_modified.and_then(seconds)) {
+fn modified_since(field: Option<&[u8]>, last_modified: Option<SystemTime>) -> Precondition {
+    match (field.and_then(http_date), last_modified.and_then(seconds)) {
         (Some(date), Some(last_modified)) if last_modified <= date => Precondition::NotModified,
         _ => Precondition::Proceed,
     }
 }
 
-/// The date of a field that must have exactly one; anything else is ignored.
-fn since(request: &HeaderMap, name: &HeaderName) -> Option<u64> {
+/// The line of a field that must have exactly one; anything else is ignored.
+fn one<'a>(request: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     match only(request, name) {
-        Line::One(field) => http_date(field),
+        Line::One(field) => Some(field.as_bytes()),
         Line::Absent | Line::Several => None,
     }
 }
@@ -142,8 +173,8 @@ fn only<'a>(request: &'a HeaderMap, name: &HeaderName) -> Line<'a> {
 }
 
 /// Any of the three forms of section 5.6.7, in seconds since 1970.
-fn http_date(field: &HeaderValue) -> Option<u64> {
-    seconds(httpdate::parse_http_date(field.to_str().ok()?).ok()?)
+fn http_date(field: &[u8]) -> Option<u64> {
+    seconds(httpdate::parse_http_date(std::str::from_utf8(field).ok()?).ok()?)
 }
 
 /// Whole seconds since 1970; dates before have no validator.

@@ -3,6 +3,7 @@
 pub mod disk;
 mod memory;
 mod parts;
+mod prepared;
 mod purging;
 mod recent;
 mod sweep;
@@ -11,7 +12,8 @@ mod variants;
 
 pub use memory::{MemoryStats, MemoryStore};
 pub use parts::Parts;
+pub use prepared::{Form, Made, Prepared};
 pub use purging::Purged;
 pub use sweep::Swept;
 pub use tiered::{Found, Tier, TieredStore};
-pub use variants::{Prepared, Variant, Variants};
+pub use variants::{Variant, Variants};

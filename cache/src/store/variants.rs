@@ -1,12 +1,12 @@
 //! The stored responses of one cache key.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
 
 use super::disk::LargeContent;
+use super::prepared::Prepared;
 use crate::semantics::coding::Coding;
 use crate::stored::StoredResponse;
 
@@ -14,51 +14,8 @@ use crate::stored::StoredResponse;
 /// differently (User-Agent, Cookie) would otherwise fill the store by itself.
 const MOST: usize = 16;
 
-/// What one variant takes beyond its response: bookkeeping, and the head that is prepared of it, bytes.
-const OVERHEAD: u64 = 640;
-
-/// What was found out about a stored response when it was used before.
-#[derive(Debug, Default)]
-pub struct Prepared {
-    /// No purge up to this number concerns it.
-    checked: AtomicU64,
-    /// Heads that were made of it, to be sent again as they are. What they look like is the proxy's business.
-    /// Without a coding, then by coding.
-    heads: [OnceLock<Bytes>; 4],
-}
-
-impl Prepared {
-    /// Number of the last purge that is known not to concern it.
-    pub(super) fn checked(&self) -> u64 {
-        self.checked.load(Ordering::Relaxed)
-    }
-
-    /// Notes that no purge up to this number concerns it.
-    pub(super) fn mark_checked(&self, number: u64) {
-        self.checked.fetch_max(number, Ordering::Relaxed);
-    }
-
-    fn slot(&self, coding: Option<Coding>) -> &OnceLock<Bytes> {
-        let [plain, zstd, brotli, gzip] = &self.heads;
-        match coding {
-            None => plain,
-            Some(Coding::Zstd) => zstd,
-            Some(Coding::Brotli) => brotli,
-            Some(Coding::Gzip) => gzip,
-        }
-    }
-
-    /// The head of the response in `coding`, when it was made.
-    #[must_use]
-    pub fn head(&self, coding: Option<Coding>) -> Option<&Bytes> {
-        self.slot(coding).get()
-    }
-
-    /// Keeps a head; the first one stays.
-    pub fn keep(&self, coding: Option<Coding>, head: Bytes) {
-        let _ = self.slot(coding).set(head);
-    }
-}
+/// What one variant takes beyond its response: bookkeeping, and the heads that are prepared of it, bytes.
+const OVERHEAD: u64 = 960;
 
 /// One stored response and its content in other codings.
 #[derive(Debug, Clone)]

@@ -64,6 +64,7 @@ impl Sites<'_> {
             .and_then(|item| item.list("index.html", path::file_name))
             .map(|names| names.into_iter().map(|found| found.value).collect())
             .unwrap_or_else(|| vec!["index.html".to_owned()]);
+        let sendfile = table.take("sendfile").and_then(|item| item.boolean()).unwrap_or(false);
         let preset = table
             .take("preset")
             .and_then(|item| item.parsed("wordpress", |text| choice::parse(text, &PRESETS)))
@@ -92,6 +93,7 @@ impl Sites<'_> {
             upstream,
             root,
             index,
+            sendfile,
             preset,
             compress,
             compress_min,

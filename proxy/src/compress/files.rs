@@ -39,6 +39,11 @@ impl Default for FileCodings {
 }
 
 impl FileCodings {
+    /// What was made of it before.
+    pub(crate) fn made(&self, name: &str, etag: &HeaderValue, coding: Coding) -> Option<Bytes> {
+        self.made.get(&(Arc::from(name), etag.clone(), coding))
+    }
+
     /// The file that `body` reads, called `name` and tagged `etag`, in `coding`. `None` when it cannot be read or coded.
     pub(crate) async fn get(
         &self,
@@ -48,10 +53,10 @@ impl FileCodings {
         body: &mut FileBody,
         counted: impl FnOnce(),
     ) -> Option<Bytes> {
-        let place = (Arc::from(name), etag.clone(), coding);
-        if let Some(content) = self.made.get(&place) {
+        if let Some(content) = self.made(name, etag, coding) {
             return Some(content);
         }
+        let place = (Arc::from(name), etag.clone(), coding);
         let mut plain = BytesMut::new();
         while let Some(chunk) = body.next().await.ok()? {
             plain.extend_from_slice(&chunk);

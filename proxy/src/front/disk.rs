@@ -3,29 +3,34 @@
 
 use std::time::SystemTime;
 
-use bytes::{Bytes, BytesMut};
 use forebay_cache::semantics::coding::Coding;
-use forebay_cache::store::Variant;
+use forebay_cache::store::{Form, Made, Variant};
 use forebay_cache::stored::StoredResponse;
-use http::StatusCode;
 use http::header::{AGE, CACHE_STATUS, CONTENT_LENGTH, CONTENT_RANGE};
+use http::{HeaderMap, StatusCode};
 
+use super::prepare::head;
 use crate::account::entry::CacheOutcome;
 use crate::compress;
-use crate::listen::h1::start;
 use crate::site::Site;
 use crate::stages::deliver::{Told, conceal, tell_of_itself};
 
-/// The head of `variant` as it is sent, but for what changes with the time: as it was made before, or made now and kept.
-/// `codable`: clients may get it in a coding.
-pub(super) fn head(site: &Site, variant: &Variant, codable: bool, coding: Option<Coding>) -> Option<Bytes> {
-    if variant.prepared.head(coding).is_none() {
-        variant.prepared.keep(coding, make(site, &variant.response, codable, coding)?);
+/// What `variant` looks like in `coding`: as it was made before, or made now and kept.
+pub(super) fn form<'a>(site: &Site, variant: &Variant, made: &'a Made, coding: Option<Coding>) -> Option<&'a Form> {
+    if let Some(form) = made.form(coding)
+        && form.whole().is_some()
+    {
+        return Some(form);
     }
-    variant.prepared.head(coding).cloned()
+    let response = &variant.response;
+    let fields = fields(site, response, made.is_codable(), coding)?;
+    let form = made.form_or(coding, || Form::new(&fields, response.date().system_time()));
+    form.keep_whole(|| head(response.status(), &fields));
+    Some(form)
 }
 
-fn make(site: &Site, response: &StoredResponse, codable: bool, coding: Option<Coding>) -> Option<Bytes> {
+/// Its fields as they are sent, but for what changes with the time. `codable`: clients may get it in a coding.
+fn fields(site: &Site, response: &StoredResponse, codable: bool, coding: Option<Coding>) -> Option<HeaderMap> {
     let mut fields = response.fields().clone();
     if response.status() != StatusCode::OK
         || [AGE, CACHE_STATUS, CONTENT_RANGE].iter().any(|name| fields.contains_key(name))
@@ -42,7 +47,5 @@ fn make(site: &Site, response: &StoredResponse, codable: bool, coding: Option<Co
     conceal(site.keep_tags, &mut fields);
     let told = Told { outcome: CacheOutcome::Hit, litespeed: site.litespeed, at: SystemTime::now() };
     tell_of_itself(&told, &mut fields);
-    let mut head = BytesMut::with_capacity(1024);
-    start(&mut head, response.status(), &fields);
-    Some(head.freeze())
+    Some(fields)
 }

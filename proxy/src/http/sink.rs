@@ -5,6 +5,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::listen::h1::H1Writer;
 use crate::listen::h2::H2Writer;
+use crate::stages::offload::FileSlice;
 
 /// How the end of the content is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +91,19 @@ impl Sink<'_> {
             Self::H2(writer) => writer.data(chunk).await,
             Self::Watched(watched) => {
                 watched.bytes += chunk.len() as u64;
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends a part of a file.
+    pub(crate) async fn slice(&mut self, mut slice: FileSlice) -> Result<(), SinkError> {
+        match self {
+            Self::H1(writer) => writer.slice(slice).await,
+            Self::H2(_) | Self::Watched(_) => {
+                while let Some(chunk) = slice.read().await.map_err(|_| SinkError::Short)? {
+                    self.data(chunk).await?;
+                }
                 Ok(())
             }
         }

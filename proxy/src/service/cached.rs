@@ -14,6 +14,7 @@ use crate::account::entry::{CacheOutcome, StaleReason};
 use crate::context::Context;
 use crate::fetch::outbound::Purpose;
 use crate::fetch::{Arrived, FetchError};
+use crate::front::Preparing;
 use crate::http::{Answer, Refusal, Sink};
 use crate::stages::collapse::{self, Wanted};
 use crate::stages::deliver::{self, Source};
@@ -168,7 +169,8 @@ pub(super) async fn stored(
 ) -> Result<Answer, Failure> {
     context.age = Some(variant.response.current_age(context.now));
     context.ttl = Some(variant.response.ttl(context.now));
-    context.preparing = Some(variant.clone()).filter(|_| context.outcome == CacheOutcome::Hit);
+    let is_hit = context.outcome == CacheOutcome::Hit;
+    context.preparing = is_hit.then(|| Preparing::Stored(variant.clone(), Arc::clone(&visit.site)));
     let answer = deliver::represent(context, &visit.site, key, &Source::Stored(variant)).await;
     Ok(answer.unwrap_or_else(|| synthetic(StatusCode::INTERNAL_SERVER_ERROR)))
 }

@@ -1,8 +1,5 @@
 //! Entity tags: RFC 9110 section 8.8.3, and the lists of them in `If-Match` and `If-None-Match`.
 
-use http::header::ValueIter;
-use http::{HeaderMap, HeaderName, HeaderValue};
-
 /// An entity tag, as it stands in a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntityTag<'a> {
@@ -55,39 +52,38 @@ fn is_etagc(byte: u8) -> bool {
 }
 
 /// The members of `If-Match` or `If-None-Match`.
-pub(super) enum Members<'a> {
+pub(super) enum Members<'a, I> {
     /// The request has no such field.
     Absent,
     /// The field is `*`.
     Any,
     /// A list, of which malformed members are left out.
-    List(Tags<'a>),
+    List(Tags<'a, I>),
 }
 
-pub(super) fn members<'a>(request: &'a HeaderMap, name: &HeaderName) -> Members<'a> {
-    let lines = request.get_all(name);
-    let mut rest = lines.iter();
-    match (rest.next(), rest.next()) {
+pub(super) fn members<'a, I: Iterator<Item = &'a [u8]>>(mut lines: I) -> Members<'a, I> {
+    match (lines.next(), lines.next()) {
         (None, _) => Members::Absent,
-        (Some(only), None) if only.as_bytes().trim_ascii() == b"*" => Members::Any,
-        _ => Members::List(Tags { lines: lines.iter(), rest: b"" }),
+        (Some(only), None) if only.trim_ascii() == b"*" => Members::Any,
+        (Some(rest), second) => Members::List(Tags { rest, second, lines }),
     }
 }
 
 /// Walks all field lines as one list. Commas within the quotes belong to the tag.
-pub(super) struct Tags<'a> {
-    lines: ValueIter<'a, HeaderValue>,
+pub(super) struct Tags<'a, I> {
     rest: &'a [u8],
+    second: Option<&'a [u8]>,
+    lines: I,
 }
 
-impl<'a> Iterator for Tags<'a> {
+impl<'a, I: Iterator<Item = &'a [u8]>> Iterator for Tags<'a, I> {
     type Item = EntityTag<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             self.rest = match self.rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b',')) {
                 Some(start) => self.rest.get(start..).unwrap_or_default(),
-                None => self.lines.next()?.as_bytes(),
+                None => self.second.take().or_else(|| self.lines.next())?,
             };
             let tag = EntityTag::split(self.rest);
             let after = tag.map_or(self.rest, |(_, after)| after);

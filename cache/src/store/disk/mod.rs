@@ -10,7 +10,6 @@
 //! process, a start replays the log and has the same index. Reads verify checksums, each time: what does not match is a
 //! miss and a counter.
 
-mod buffer;
 mod check;
 #[cfg(test)]
 mod fault;

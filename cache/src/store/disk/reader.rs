@@ -12,13 +12,13 @@ use rustix::fs::{CWD, Mode as Permissions, OFlags, ResolveFlags, openat2};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::Shared;
-use super::buffer::Buffer;
 use super::format::{self, Unreadable};
 use super::head::{self, Head};
 use super::index::{Found, Slot};
 use super::large::{self, LargeContent};
 use super::queue::{Content, Put};
 use super::stats::Counters;
+use crate::buffer::Buffer;
 use crate::key::CacheKey;
 use crate::semantics::coding::Coding;
 use crate::store::variants::{Variant, Variants};

@@ -43,22 +43,23 @@ pub(super) async fn idle(session: &mut Session, incoming: &mut Incoming) -> Idle
     if !session.is_first {
         session.deadline.set(session.shared.runtime().config.limits.keepalive_timeout);
     }
-    loop {
-        let Session { shared, connection, writer, deadline, drain, .. } = session;
-        let ended = tokio::select! {
-            biased;
-            ended = poll_fn(|cx| poll_requests(cx, shared, connection, incoming, writer)) => ended,
-            () = deadline.passed() => Break(Idle::Closed),
-            _ = drain.wait_for(|draining| *draining) => Break(Idle::Closed),
-        };
-        match ended {
-            Break(ended) => return ended,
-            Continue(keepalive) => {
-                session.is_first = false;
-                session.deadline.set(keepalive);
+    let Session { shared, connection, writer, deadline, drain, is_first } = session;
+    // Registered once, not with each request.
+    let mut drained = pin!(drain.wait_for(|draining| *draining));
+    poll_fn(|cx| {
+        while let Poll::Ready(ended) = poll_requests(cx, shared, connection, incoming, writer) {
+            match ended {
+                Break(ended) => return Poll::Ready(ended),
+                Continue(keepalive) => {
+                    *is_first = false;
+                    deadline.set(keepalive);
+                }
             }
         }
-    }
+        let is_over = deadline.poll_passed(cx).is_ready() || drained.as_mut().poll(cx).is_ready();
+        if is_over { Poll::Ready(Idle::Closed) } else { Poll::Pending }
+    })
+    .await
 }
 
 /// Goes on when all that came were hits, and are answered: for how long the next may be waited for.

@@ -8,6 +8,7 @@ mod gone;
 mod idle;
 mod next;
 mod parse;
+mod tail;
 mod writer;
 
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! Reading a request head of which something is there, under a deadline.
 
+use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use http::StatusCode;
 use tokio::io::AsyncReadExt as _;
@@ -48,10 +50,14 @@ impl Deadline {
     }
 
     pub(super) async fn passed(&mut self) {
+        poll_fn(|cx| self.poll_passed(cx)).await;
+    }
+
+    pub(super) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            self.timer.as_mut().await;
+            ready!(self.timer.as_mut().poll(cx));
             if Instant::now() >= self.at {
-                return;
+                return Poll::Ready(());
             }
             self.timer.as_mut().reset(self.at);
         }

@@ -2,13 +2,12 @@
 
 use std::cell::Cell;
 use std::future::{Future as _, poll_fn};
-use std::io::IoSlice;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, StatusCode, Version};
 use tokio::io::AsyncWriteExt as _;
@@ -16,9 +15,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::gone::Gone;
-use crate::front::Hit;
+use super::tail::{Tail, write_some};
+use crate::front::{Content, Hit};
 use crate::http::{Length, SinkError};
 use crate::listen::stream::Writer;
+use crate::stages::offload::FileSlice;
 
 /// Content up to this size is sent in one piece with what precedes it; larger content is written from where it lies.
 const JOIN: usize = 16 * 1024;
@@ -75,7 +76,7 @@ pub(crate) struct H1Writer {
     pub(super) stream: Writer,
     out: BytesMut,
     /// Content of a hit that goes out behind `out`, from where it lies.
-    tail: Bytes,
+    tail: Tail,
     framing: Framing,
     floor: RateFloor,
     version: Version,
@@ -92,7 +93,7 @@ impl H1Writer {
         Self {
             stream,
             out: BytesMut::new(),
-            tail: Bytes::new(),
+            tail: Tail::default(),
             framing: Framing::Bodiless,
             floor,
             version: Version::HTTP_11,
@@ -225,13 +226,11 @@ impl H1Writer {
             self.out = SPARE.take();
         }
         hit.write_head(&mut self.out, !self.keep_alive);
-        if let Some(content) = hit.content() {
-            self.sent = content.len() as u64;
-            if content.len() <= JOIN {
-                self.out.extend_from_slice(content);
-            } else {
-                self.tail = content.clone();
-            }
+        match hit.content() {
+            None => {}
+            Some(Content::Memory(content)) if content.len() <= JOIN => self.out.extend_from_slice(content),
+            Some(Content::Memory(content)) => self.tail = Tail::Memory(content.clone()),
+            Some(Content::File(slice)) => self.tail = Tail::File(Bytes::new(), slice.clone()),
         }
         let sent = self.poll_rest(cx);
         if sent.is_ready() {
@@ -243,11 +242,8 @@ impl H1Writer {
 
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
         while !self.out.is_empty() || !self.tail.is_empty() {
-            let written = ready!(pin!(write_some(&mut self.stream, &self.out, &self.tail)).poll(cx));
-            let written = written.ok().filter(|written| *written > 0).ok_or(SinkError::Gone)?;
-            let of_out = written.min(self.out.len());
-            self.out.advance(of_out);
-            self.tail.advance(written - of_out);
+            let Self { stream, out, tail, .. } = self;
+            ready!(pin!(write_some(stream, out, tail)).poll(cx))?;
         }
         pin!(self.stream.flush()).poll(cx).map_err(|_| SinkError::Gone)
     }
@@ -255,7 +251,7 @@ impl H1Writer {
     /// What [`poll_hit`](Self::poll_hit) left, to a client that is held to the rate floor.
     pub(super) async fn rest_of_hit(&mut self) -> Result<(), SinkError> {
         let tail = std::mem::take(&mut self.tail);
-        self.write(Some(tail)).await?;
+        self.write(tail).await?;
         self.stream.flush().await.map_err(|_| SinkError::Gone)
     }
 
@@ -273,19 +269,36 @@ impl H1Writer {
         if chunk.len() <= JOIN {
             self.out.extend_from_slice(&chunk);
         } else {
-            self.write(Some(chunk)).await?;
+            self.write(Tail::Memory(chunk)).await?;
         }
         if self.framing == Framing::Chunked && length > 0 {
             self.out.extend_from_slice(b"\r\n");
         }
         if self.out.len() > JOIN {
-            self.write(None).await?;
+            self.write(Tail::default()).await?;
         }
         Ok(())
     }
 
+    /// A part of a file.
+    pub(crate) async fn slice(&mut self, mut slice: FileSlice) -> Result<(), SinkError> {
+        match &mut self.framing {
+            Framing::Length(left) if slice.length() > JOIN as u64 => {
+                *left = left.checked_sub(slice.length()).ok_or(SinkError::Long)?;
+            }
+            _ => {
+                while let Some(chunk) = slice.read().await.map_err(|_| SinkError::Short)? {
+                    self.data(chunk).await?;
+                }
+                return Ok(());
+            }
+        }
+        self.sent += slice.length();
+        self.write(Tail::File(Bytes::new(), slice)).await
+    }
+
     pub(crate) async fn flush(&mut self) -> Result<(), SinkError> {
-        self.write(None).await?;
+        self.write(Tail::default()).await?;
         self.stream.flush().await.map_err(|_| SinkError::Gone)
     }
 
@@ -300,36 +313,20 @@ impl H1Writer {
     }
 
     /// Writes what is buffered, then `tail`, holding the client to the rate floor.
-    async fn write(&mut self, tail: Option<Bytes>) -> Result<(), SinkError> {
-        let mut tail = tail.unwrap_or_default();
+    async fn write(&mut self, mut tail: Tail) -> Result<(), SinkError> {
         let mut window = None;
         while !self.out.is_empty() || !tail.is_empty() {
             let Self { stream, out, floor, .. } = self;
-            let writing = write_some(stream, out, &tail);
-            let written = if floor.rate == 0 {
-                writing.await
-            } else {
-                let (ends, so_far) = *window.get_or_insert_with(|| (Instant::now() + floor.grace, 0_u64));
-                let written = timeout_at(ends, writing).await.map_err(|_| SinkError::TooSlow)?;
-                let so_far = so_far + written.as_ref().map_or(0, |written| *written as u64);
-                let enough = so_far >= floor.rate.saturating_mul(floor.grace.as_secs().max(1));
-                window = if enough { None } else { Some((ends, so_far)) };
-                written
-            };
-            let written = written.ok().filter(|written| *written > 0).ok_or(SinkError::Gone)?;
-            let of_out = written.min(self.out.len());
-            self.out.advance(of_out);
-            tail.advance(written - of_out);
+            let writing = write_some(stream, out, &mut tail);
+            if floor.rate == 0 {
+                writing.await?;
+                continue;
+            }
+            let (ends, so_far) = *window.get_or_insert_with(|| (Instant::now() + floor.grace, 0_u64));
+            let so_far = so_far + timeout_at(ends, writing).await.map_err(|_| SinkError::TooSlow)??;
+            let enough = so_far >= floor.rate.saturating_mul(floor.grace.as_secs().max(1));
+            window = if enough { None } else { Some((ends, so_far)) };
         }
         Ok(())
-    }
-}
-
-/// One system call for both, and the simplest that does it.
-async fn write_some(stream: &mut Writer, out: &[u8], tail: &[u8]) -> std::io::Result<usize> {
-    match (out, tail) {
-        (out, []) => stream.write(out).await,
-        ([], tail) => stream.write(tail).await,
-        (out, tail) => stream.write_vectored(&[IoSlice::new(out), IoSlice::new(tail)]).await,
     }
 }

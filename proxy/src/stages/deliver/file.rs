@@ -25,11 +25,12 @@ pub(crate) async fn file(context: &Context, site: &Site, target: &Target, mut fi
     if precondition::evaluate(&request.method, &request.fields, &validators(&fields)) == Precondition::NotModified {
         return not_modified(&fields);
     }
-    if request.method == http::Method::HEAD {
-        return Answer { status: file.status, fields, content: Content::Empty, length: None };
-    }
     let lasting = context.lasting();
     let name = format!("{}\0{}", target.authority, target.path);
+    if request.method == http::Method::HEAD {
+        let length = lasting.file_codings.made(&name, &etag, coding).map(|content| content.len() as u64);
+        return Answer { status: file.status, fields, content: Content::Empty, length };
+    }
     let counted = || lasting.metrics.compressed(coding);
     match lasting.file_codings.get(&name, &etag, coding, &mut file.body, counted).await {
         Some(content) => Answer::whole(file.status, fields, content),
@@ -39,7 +40,7 @@ pub(crate) async fn file(context: &Context, site: &Site, target: &Target, mut fi
 }
 
 fn plain(file: FileAnswer) -> Answer {
-    let FileAnswer { status, mut fields, body, length } = file;
+    let FileAnswer { status, mut fields, body, length, .. } = file;
     fields.remove(CONTENT_LENGTH);
     let length = (status != StatusCode::NOT_MODIFIED).then_some(length);
     Answer { status, fields, content: Content::File(Box::new(body)), length }

@@ -1,7 +1,7 @@
 //! Which representation a client gets, and which part of it: coding, preconditions, ranges.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use forebay_cache::body::{BodyReader, Retention};
@@ -71,7 +71,7 @@ pub(crate) async fn represent(context: &Context, site: &Site, key: &CacheKey, so
     if let Some(coding) = coding {
         compress::fields::encoded(&mut fields, coding, None);
     }
-    let current = |fields| validators(fields, response.date().secs());
+    let current = |fields| validators(fields, response.date().system_time());
     if status.is_success() && matches!(request.method, Method::GET | Method::HEAD) {
         match precondition::evaluate_stored(&request.method, &request.fields, &current(&fields)) {
             Precondition::Proceed => {}
@@ -139,12 +139,11 @@ pub(crate) fn is_codable(site: &Site, response: &StoredResponse, length: u64) ->
         && compress::eligible(response.status(), response.fields(), 0).is_ok()
 }
 
-fn validators(fields: &HeaderMap, date: i64) -> Validators<'_> {
-    let at = |seconds: i64| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).ok()?));
+fn validators(fields: &HeaderMap, date: Option<SystemTime>) -> Validators<'_> {
     Validators {
         etag: fields.get(ETAG).and_then(|value| EntityTag::parse(value.as_bytes())),
         last_modified: fields.get(LAST_MODIFIED).and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok()),
-        date: at(date),
+        date,
     }
 }
 
@@ -308,8 +307,7 @@ fn part_of_passed(
     let request = &context.request;
     let asked = status == StatusCode::OK && request.method == Method::GET && request.fields.contains_key(RANGE);
     let length = length.filter(|_| asked && context.asked_for_whole)?;
-    let date = i64::try_from(context.began.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs()).ok()?;
-    if !precondition::if_range(&request.fields, &validators(fields, date)) {
+    if !precondition::if_range(&request.fields, &validators(fields, Some(context.began))) {
         return None;
     }
     let Ranges::Single(single) = range::of_request(&request.fields, length, RANGES) else { return None };

@@ -5,6 +5,7 @@ use forebay_cache::body::BodyReader;
 use http::{Method, StatusCode};
 
 use crate::http::{Answer, Content, Length, Sink, SinkError};
+use crate::stages::offload::Part;
 
 /// Sends `answer`. On any error the client sees that the response is cut: never a short one that looks whole.
 ///
@@ -45,8 +46,11 @@ async fn write(sink: &mut Sink<'_>, answer: Answer, method: &Method) -> Result<(
                 }
             }
             Content::File(mut file) => {
-                while let Some(chunk) = file.next().await.map_err(|_| SinkError::Short)? {
-                    sink.data(chunk).await?;
+                while let Some(part) = file.next_part() {
+                    match part {
+                        Part::Bytes(bytes) => sink.data(bytes).await?,
+                        Part::File(slice) => sink.slice(slice).await?,
+                    }
                 }
             }
             Content::Tunnel(reader) => {

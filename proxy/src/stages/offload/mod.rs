@@ -7,7 +7,7 @@
 //! 4. [`open`]: the kernel resolves the path beneath the root (`openat2`), symbolic links included; regular files only. Together with
 //!    the file its [`precompressed`] siblings are opened.
 //! 5. [`reply`]: content coding, preconditions, ranges, fields.
-//! 6. [`body`]: the content, read while it is sent.
+//! 6. [`body`]: the content, in [`mod@slice`]s that are read while they are sent, or sent by the kernel.
 //!
 //! Names are judged before anything is opened, so an answer does not tell whether a refused file exists. A symbolic link is judged by its
 //! own name and may point anywhere beneath the root: whoever can write there decides what is public.
@@ -25,13 +25,16 @@ mod refuse;
 mod reply;
 mod resolve;
 mod root;
+mod slice;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use body::FileBody;
+pub(crate) use body::{FileBody, Part};
+pub(crate) use open::OpenFile;
 use open::{Found, How};
 use refuse::Verdict;
 pub(crate) use root::Root;
+pub(crate) use slice::FileSlice;
 
 /// What the stage decided.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub(crate) struct FileAnswer {
     pub(crate) body: FileBody,
     /// The value of `Content-Length` in bytes, which for HEAD is what GET would send.
     pub(crate) length: u64,
+    /// The files it would be another answer without: the one whose content is sent, and the one it stands in for.
+    pub(crate) files: Vec<Arc<OpenFile>>,
 }
 
 impl FileAnswer {
@@ -66,7 +71,7 @@ impl FileAnswer {
         if status != StatusCode::NOT_MODIFIED {
             fields.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        Self { status, fields, body: FileBody::empty(), length: 0 }
+        Self { status, fields, body: FileBody::empty(), length: 0, files: Vec::new() }
     }
 }
 

@@ -55,22 +55,37 @@ pub(super) struct Selection {
 
 /// A regular file, open for reading, as it was at that moment.
 #[derive(Debug)]
-pub(super) struct OpenFile {
+pub(crate) struct OpenFile {
     pub(super) file: File,
     pub(super) stat: Stat,
     pub(super) blocking_device: Arc<AtomicU64>,
+    /// Whether the kernel may send it as it lies there.
+    pub(super) sendfile: bool,
 }
 
 impl OpenFile {
     /// Its size in bytes.
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         u64::try_from(self.stat.st_size).unwrap_or(0)
     }
 
     /// When its content was last modified; nothing for times before 1970, which no field can carry.
-    pub(super) fn modified(&self) -> Option<SystemTime> {
+    pub(crate) fn modified(&self) -> Option<SystemTime> {
         let (seconds, nanos) = (u64::try_from(self.stat.st_mtime).ok()?, u64::from(self.mtime().1));
         UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?.checked_add(Duration::from_nanos(nanos))
+    }
+
+    /// When its status was last changed: its name, owner, mode or content.
+    pub(crate) fn changed(&self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(self.stat.st_ctime).ok()?))
+    }
+
+    /// Whether it is still what it was when it was opened, under the same name.
+    pub(crate) fn is_untouched(&self) -> bool {
+        let times = |stat: &Stat| (mtime(stat), stat.st_ctime, stat.st_ctime_nsec);
+        rustix::fs::fstat(&self.file).is_ok_and(|now| {
+            (times(&now), now.st_size, now.st_nlink) == (times(&self.stat), self.stat.st_size, self.stat.st_nlink)
+        })
     }
 
     /// The time of modification as the file system keeps it: seconds, nanoseconds.
@@ -142,7 +157,7 @@ pub(super) fn open_file(root: &Root, path: &str, how: How) -> Result<Opened, Wou
     Ok(match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {
             let blocking_device = Arc::clone(&root.blocking_device);
-            Opened::File(Arc::new(OpenFile { file: File::from(file), stat, blocking_device }))
+            Opened::File(Arc::new(OpenFile { file: File::from(file), stat, blocking_device, sendfile: root.sendfile }))
         }
         FileType::Directory => Opened::Directory,
         _ => Opened::Refused(StatusCode::NOT_FOUND),

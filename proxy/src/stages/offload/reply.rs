@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use forebay_cache::semantics::coding::{Negotiated, negotiate};
@@ -12,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use super::FileAnswer;
 use super::body::{FileBody, Part};
 use super::open::{OpenFile, Selection};
+use super::slice::FileSlice;
 
 /// RFC 9110 section 14.2 lets a server limit this; each part costs about 150 bytes of framing and a read.
 const MAX_RANGES: usize = 16;
@@ -25,6 +27,7 @@ pub(super) fn reply(method: &Method, request: &HeaderMap, selection: Selection) 
     if !siblings.is_empty() || negotiated == Negotiated::NotAcceptable {
         fields.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     }
+    let original = Arc::clone(&file);
     let (file, coding) = match negotiated {
         Negotiated::NotAcceptable => return FileAnswer::empty(StatusCode::NOT_ACCEPTABLE, fields),
         Negotiated::Identity => (file, None),
@@ -52,7 +55,10 @@ pub(super) fn reply(method: &Method, request: &HeaderMap, selection: Selection) 
         Precondition::NotModified => {
             // Section 15.4.5: what guides the caches, and no other metadata.
             fields.insert(header::ETAG, etag);
-            return FileAnswer::empty(StatusCode::NOT_MODIFIED, fields);
+            return FileAnswer {
+                files: watched(original, file),
+                ..FileAnswer::empty(StatusCode::NOT_MODIFIED, fields)
+            };
         }
         Precondition::Proceed => {}
     }
@@ -68,36 +74,41 @@ pub(super) fn reply(method: &Method, request: &HeaderMap, selection: Selection) 
     if let Some(coding) = coding {
         fields.insert(header::CONTENT_ENCODING, coding.value());
     }
-    let (status, length, parts) = lay_out(ranges, file.length(), &media_type.value, &mut fields);
+    let (status, length, parts) = lay_out(ranges, &file, &media_type.value, &mut fields);
     fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let body = if *method == Method::HEAD { FileBody::empty() } else { FileBody::new(file, parts) };
-    FileAnswer { status, fields, body, length }
+    let body = if *method == Method::HEAD { FileBody::empty() } else { FileBody::new(parts) };
+    FileAnswer { status, fields, body, length, files: watched(original, file) }
+}
+
+fn watched(original: Arc<OpenFile>, sent: Arc<OpenFile>) -> Vec<Arc<OpenFile>> {
+    if Arc::ptr_eq(&original, &sent) { vec![sent] } else { vec![original, sent] }
 }
 
 /// Status, content length and the pieces of the content; `Content-Type` and `Content-Range` go into `fields`.
 fn lay_out(
     ranges: Ranges,
-    length: u64,
+    file: &Arc<OpenFile>,
     media_type: &HeaderValue,
     fields: &mut HeaderMap,
 ) -> (StatusCode, u64, Vec<Part>) {
+    let length = file.length();
+    let part = |range| Part::File(FileSlice::new(Arc::clone(file), range));
     let ranges = match ranges {
         Ranges::Multiple(ranges) => ranges,
         Ranges::Single(range) => {
             fields.insert(header::CONTENT_TYPE, media_type.clone());
             fields.insert(header::CONTENT_RANGE, range::content_range(&range, length));
-            return (StatusCode::PARTIAL_CONTENT, size(&range), vec![Part::File(range)]);
+            return (StatusCode::PARTIAL_CONTENT, size(&range), vec![part(range)]);
         }
         Ranges::Ignore | Ranges::Unsatisfiable => {
             fields.insert(header::CONTENT_TYPE, media_type.clone());
-            return (StatusCode::OK, length, vec![Part::File(0..length)]);
+            return (StatusCode::OK, length, vec![part(0..length)]);
         }
     };
     let multipart = Multipart::new(Boundary::new(random()), ranges, length, Some(media_type));
     fields.insert(header::CONTENT_TYPE, multipart.content_type());
-    let mut parts: Vec<Part> =
-        multipart.parts().flat_map(|(head, range)| [Part::Bytes(head), Part::File(range)]).collect();
+    let mut parts: Vec<Part> = multipart.parts().flat_map(|(head, range)| [Part::Bytes(head), part(range)]).collect();
     parts.push(Part::Bytes(multipart.closing()));
     (StatusCode::PARTIAL_CONTENT, multipart.content_length(), parts)
 }

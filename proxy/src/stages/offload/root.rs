@@ -21,6 +21,7 @@ pub(crate) struct Root {
     path: PathBuf,
     pub(super) directory: ArcSwap<OwnedFd>,
     pub(super) index: Vec<String>,
+    pub(super) sendfile: bool,
     /// Linux 5.12 and later can open without waiting for a disk.
     pub(super) cached: bool,
     opened: Instant,
@@ -32,11 +33,12 @@ pub(crate) struct Root {
 
 impl Root {
     /// Opens the directory `path`; `index` are the names tried, in order, for a path that ends in `/`. A name an application server
-    /// executes (`index.php`) means: if it is there, the request is not for a file.
+    /// executes (`index.php`) means: if it is there, the request is not for a file. With `sendfile` the kernel may send files as they lie
+    /// there.
     ///
     /// # Errors
     /// The directory cannot be opened; an index name is no plain file name; the kernel (or a seccomp filter) has no `openat2`.
-    pub(crate) fn open(path: &Path, index: &[String]) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, index: &[String], sendfile: bool) -> io::Result<Self> {
         if let Some(name) =
             index.iter().find(|name| name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']))
         {
@@ -57,6 +59,7 @@ impl Root {
             path: path.to_owned(),
             directory: ArcSwap::from_pointee(directory),
             index: index.to_vec(),
+            sendfile,
             cached,
             opened: Instant::now(),
             follow_at: AtomicU64::new(millis(FOLLOW_INTERVAL)),

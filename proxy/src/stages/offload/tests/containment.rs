@@ -206,7 +206,7 @@ fn switch_of_the_link_that_names_the_root_is_followed() {
         fs::write(base.path().join(release).join("a.txt"), release).unwrap();
     }
     symlink("1", base.path().join("current")).unwrap();
-    let root = Arc::new(Root::open(&base.path().join("current"), &[]).unwrap());
+    let root = Arc::new(Root::open(&base.path().join("current"), &[], false).unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let content = || {
         runtime.block_on(async {

@@ -27,7 +27,7 @@ impl Site {
         fs::create_dir(base.path().join("outside")).unwrap();
         fs::write(base.path().join("outside/secret.txt"), "SECRET").unwrap();
         let index = ["index.php".to_owned(), "index.html".to_owned()];
-        let root = Arc::new(Root::open(&base.path().join("www"), &index).unwrap());
+        let root = Arc::new(Root::open(&base.path().join("www"), &index, false).unwrap());
         let site = Self { base, root };
         for (path, content) in files {
             site.write(path, content);

@@ -210,8 +210,8 @@ async fn directory_without_slash_is_redirected_only_when_there_is_no_application
 fn index_names_that_are_paths_are_an_error_at_start() {
     let base = tempfile::tempdir().unwrap();
     for name in ["", "../x", "a/b", ".index"] {
-        let error = Root::open(base.path(), &[name.to_owned()]).unwrap_err();
+        let error = Root::open(base.path(), &[name.to_owned()], false).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{name}");
     }
-    assert!(Root::open(&base.path().join("absent"), &[]).is_err());
+    assert!(Root::open(&base.path().join("absent"), &[], false).is_err());
 }

@@ -4,6 +4,8 @@
 
 use std::cell::RefCell;
 
+use bytes::Bytes;
+
 /// Bytes of the smallest buffer. Each has twice the length of the next smaller one, so at most half of one is not in use,
 /// however long a slow reader keeps it.
 const SMALLEST: usize = 8 << 10;
@@ -17,20 +19,28 @@ thread_local! {
 
 /// A buffer on loan.
 #[derive(Debug)]
-pub(super) struct Buffer {
+pub struct Buffer {
     bytes: Vec<u8>,
     length: usize,
 }
 
 impl Buffer {
     /// One of `length` bytes, which are whatever was read into it before.
-    pub(super) fn of(length: usize) -> Self {
+    #[must_use]
+    pub fn of(length: usize) -> Self {
         let size = length.max(SMALLEST).next_power_of_two();
         let spare = SPARE.with_borrow_mut(|spare| {
             let at = spare.iter().rposition(|bytes| bytes.len() == size)?;
             Some(spare.swap_remove(at))
         });
         Self { bytes: spare.unwrap_or_else(|| vec![0; size]), length }
+    }
+
+    /// Its first `length` bytes, those that were read.
+    #[must_use]
+    pub fn filled(mut self, length: usize) -> Bytes {
+        self.length = length.min(self.length);
+        Bytes::from_owner(self)
     }
 }
 

@@ -1,0 +1,143 @@
+//! What was found out about a stored response, and made of it, when it was used before.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::header::{ETAG, LAST_MODIFIED};
+use http::{HeaderMap, HeaderValue};
+
+use crate::semantics::coding::Coding;
+use crate::semantics::precondition::{EntityTag, Precondition, Validators, evaluate_plain};
+
+/// See the module. It goes with the response: another one has nothing found out yet.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    /// No purge up to this number concerns it.
+    checked: AtomicU64,
+    made: ArcSwapOption<Made>,
+}
+
+impl Prepared {
+    /// Number of the last purge that is known not to concern it.
+    pub(super) fn checked(&self) -> u64 {
+        self.checked.load(Ordering::Relaxed)
+    }
+
+    /// Notes that no purge up to this number concerns it.
+    pub(super) fn mark_checked(&self, number: u64) {
+        self.checked.fetch_max(number, Ordering::Relaxed);
+    }
+
+    /// What was made of it under the settings called `stamp`.
+    #[must_use]
+    pub fn made(&self, stamp: u64) -> Option<arc_swap::Guard<Option<Arc<Made>>>> {
+        let made = self.made.load();
+        made.as_ref().is_some_and(|made| made.stamp == stamp).then_some(made)
+    }
+
+    /// The same, begun if there is nothing yet or only what other settings led to.
+    #[must_use]
+    pub fn begin(&self, stamp: u64, is_codable: impl FnOnce() -> bool) -> Arc<Made> {
+        if let Some(made) = self.made.load_full().filter(|made| made.stamp == stamp) {
+            return made;
+        }
+        let made = Arc::new(Made { stamp, is_codable: is_codable(), forms: Default::default() });
+        self.made.store(Some(Arc::clone(&made)));
+        made
+    }
+}
+
+/// Heads that were made of a stored response, to be sent again as they are. What they look like is the proxy's business.
+#[derive(Debug)]
+pub struct Made {
+    stamp: u64,
+    /// Whether there may be other forms than the plain one.
+    is_codable: bool,
+    /// Without a coding, then by coding.
+    forms: [OnceLock<Box<Form>>; 4],
+}
+
+impl Made {
+    /// Whether clients may get it in a coding.
+    #[must_use]
+    pub fn is_codable(&self) -> bool {
+        self.is_codable
+    }
+
+    /// Its form in `coding`, when that was made.
+    #[must_use]
+    pub fn form(&self, coding: Option<Coding>) -> Option<&Form> {
+        self.slot(coding).get().map(|form| &**form)
+    }
+
+    /// The same, made of `form` if it is not there yet.
+    pub fn form_or(&self, coding: Option<Coding>, form: impl FnOnce() -> Form) -> &Form {
+        self.slot(coding).get_or_init(|| Box::new(form()))
+    }
+
+    fn slot(&self, coding: Option<Coding>) -> &OnceLock<Box<Form>> {
+        let [plain, zstd, brotli, gzip] = &self.forms;
+        match coding {
+            None => plain,
+            Some(Coding::Zstd) => zstd,
+            Some(Coding::Brotli) => brotli,
+            Some(Coding::Gzip) => gzip,
+        }
+    }
+}
+
+/// A representation: what it is known by, and what is said of it.
+#[derive(Debug)]
+pub struct Form {
+    etag: Option<HeaderValue>,
+    modified: Option<SystemTime>,
+    whole: OnceLock<Bytes>,
+    not_modified: OnceLock<Bytes>,
+}
+
+impl Form {
+    /// One with the validators among `fields`, that counts as modified at `date` if they do not tell.
+    #[must_use]
+    pub fn new(fields: &HeaderMap, date: Option<SystemTime>) -> Self {
+        let modified = fields.get(LAST_MODIFIED).and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok());
+        Self {
+            etag: fields.get(ETAG).cloned(),
+            modified: modified.or(date),
+            whole: OnceLock::new(),
+            not_modified: OnceLock::new(),
+        }
+    }
+
+    /// The head of the 200, when it was made.
+    #[must_use]
+    pub fn whole(&self) -> Option<&Bytes> {
+        self.whole.get()
+    }
+
+    /// The head of the 304, when it was made.
+    #[must_use]
+    pub fn not_modified(&self) -> Option<&Bytes> {
+        self.not_modified.get()
+    }
+
+    /// Keeps the head of the 200; the first one stays.
+    pub fn keep_whole(&self, head: impl FnOnce() -> Bytes) {
+        self.whole.get_or_init(head);
+    }
+
+    /// Keeps the head of the 304; the first one stays.
+    pub fn keep_not_modified(&self, head: impl FnOnce() -> Bytes) {
+        self.not_modified.get_or_init(head);
+    }
+
+    /// What the two conditions that are for caches come to (RFC 9110 section 13.1.2 and 13.1.3).
+    #[must_use]
+    pub fn evaluate(&self, if_none_match: Option<&[u8]>, if_modified_since: Option<&[u8]>) -> Precondition {
+        let etag = self.etag.as_ref().and_then(|value| EntityTag::parse(value.as_bytes()));
+        let validators = Validators { etag, last_modified: self.modified, date: None };
+        evaluate_plain(if_none_match, if_modified_since, &validators)
+    }
+}

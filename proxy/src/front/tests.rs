@@ -1,0 +1,106 @@
+//! What a hit costs: counted by the allocator, for the thread that serves it.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+
+use forebay_config::Places;
+use tokio::sync::{oneshot, watch};
+
+use crate::assemble;
+use crate::listen::stream::Stream;
+use crate::listen::{Connection, h1};
+use crate::runtime::Shared;
+
+/// Hits that are counted.
+const HITS: usize = 1000;
+
+/// What is allocated for other reasons in the meantime: by the runtime, and by the thread's queues of the store, which grow once.
+const OTHERS: u64 = 16;
+
+/// An AP server that says the same to everybody, a connection each.
+fn ap_server(answer: &'static str) -> std::net::SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+/// Sends `request` so many times, and reads the responses, each of `length` bytes beside its head.
+fn ask(stream: &mut TcpStream, request: &str, length: usize, times: usize) {
+    let mut buffer = [0; 16 * 1024];
+    for _ in 0..times {
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut read = 0;
+        loop {
+            read += stream.read(&mut buffer[read..]).unwrap();
+            let head = buffer[..read].windows(4).position(|end| end == b"\r\n\r\n");
+            if head.is_some_and(|head| read >= head + 4 + length) {
+                break;
+            }
+        }
+    }
+}
+
+/// Allocations of [`HITS`] requests that were made before.
+fn allocations(answer: &'static str, request: &'static str, length: usize) -> u64 {
+    let server = ap_server(answer);
+    let text = format!(
+        "[[listen]]\naddress = \"127.0.0.1:0\"\n[[upstream]]\nname = \"ap\"\nservers = [\"{server}\"]\n[[site]]\nhosts = [\"*\"]\nupstream = \"ap\"\n"
+    );
+    let config = forebay_config::parse(&text, "test").unwrap_or_else(|report| panic!("{report}"));
+    let (runtime, _directory) = assemble::offline(config, Places::new("test", &text)).unwrap();
+    let shared = Shared::new(Arc::into_inner(runtime).unwrap());
+    let tasks = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (stream, address) = listener.accept().unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let (_drain, draining) = watch::channel(false);
+    tasks.block_on(async {
+        let stream = Stream::Plain(tokio::net::TcpStream::from_std(stream).unwrap());
+        let connection = Arc::new(Connection { client: address, tls: None, visitor: None });
+        tokio::spawn(h1::serve(shared, connection, stream, draining));
+    });
+    let mut count = 0;
+    // The first go makes what is counted in the second, and fills the thread's buffers.
+    for _ in 0..2 {
+        let (done, is_done) = oneshot::channel();
+        let mut asking = client.try_clone().unwrap();
+        let asking = thread::spawn(move || {
+            ask(&mut asking, request, length, HITS);
+            let _ = done.send(());
+        });
+        count = allocation_counter::measure(|| tasks.block_on(is_done).unwrap()).count_total;
+        asking.join().unwrap();
+    }
+    client.flush().unwrap();
+    count
+}
+
+#[test]
+fn a_hit_allocates_nothing() {
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\nCache-Control: max-age=1000000000\r\n\
+                          ETag: \"a\"\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+    let plain = "GET /page HTTP/1.1\r\nHost: site.test\r\nAccept-Encoding: gzip, br\r\nUser-Agent: x\r\n\r\n";
+    let count = allocations(ANSWER, plain, 5);
+    assert!(count <= OTHERS, "{count} for {HITS} hits");
+    let conditional = "GET /page HTTP/1.1\r\nHost: site.test\r\nIf-None-Match: \"a\"\r\n\r\n";
+    let count = allocations(ANSWER, conditional, 0);
+    assert!(count <= OTHERS, "{count} for {HITS} 304s");
+}
+
+#[test]
+fn a_miss_is_counted_as_what_it_costs() {
+    // So that the test above can fail.
+    const ANSWER: &str =
+        "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+    let count = allocations(ANSWER, "GET /page HTTP/1.1\r\nHost: site.test\r\n\r\n", 5);
+    assert!(count > 10 * HITS as u64, "{count} for {HITS} passes");
+}
