@@ -147,6 +147,7 @@ for purpose in "${purposes[@]}"; do
             need_package wrk
             need_package nghttp2-client
             need_package nginx
+            need_package libnginx-mod-stream
             need_package varnish
             need_package haproxy
             if [ "$purpose" = bench-all ]; then

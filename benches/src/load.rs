@@ -47,6 +47,8 @@ pub struct Load {
     pub tls: bool,
     /// By HTTP/2 rather than 1.1.
     pub h2: bool,
+    /// To where connections are passed on byte by byte.
+    pub l4: bool,
     /// Path.
     pub path: &'static str,
     /// With how many queries.

@@ -56,13 +56,14 @@ pub struct Work {
 
 use Peer::{Floor, Forebay, Haproxy, Nginx, Squid, TrafficServer, Varnish};
 
-const PLAIN: Load = Load { tls: false, h2: false, path: "/1k.png", urls: Urls::One, fields: &[] };
+const PLAIN: Load = Load { tls: false, h2: false, l4: false, path: "/1k.png", urls: Urls::One, fields: &[] };
 const CACHES: &[Peer] = &[Forebay, Nginx, Varnish, Haproxy, Squid, TrafficServer];
 const TLS: &[Peer] = &[Forebay, Nginx, Haproxy, TrafficServer];
 const OURS_AND_NGINX: &[Peer] = &[Forebay, Nginx];
+const BALANCERS: &[Peer] = &[Forebay, Nginx, Haproxy];
 
 /// All works, in the order of the table.
-pub const WORKS: [Work; 13] = [
+pub const WORKS: [Work; 15] = [
     Work {
         name: "1 KiB memory hit, h1",
         load: PLAIN,
@@ -158,8 +159,30 @@ pub const WORKS: [Work; 13] = [
         asks: Asks::Always,
         kept: Kept::Memory,
         peers: CACHES,
-        usual: OURS_AND_NGINX,
-        goals: &[(Nginx, 0.90)],
+        usual: BALANCERS,
+        goals: &[(Nginx, 0.90), (Haproxy, 1.0)],
+        goal_over_hit: None,
+    },
+    Work {
+        name: "L4, 1 KiB on a connection each",
+        load: Load { l4: true, ..PLAIN },
+        least_bytes: KIB,
+        asks: Asks::Always,
+        kept: Kept::Memory,
+        peers: BALANCERS,
+        usual: BALANCERS,
+        goals: &[(Haproxy, 1.20)],
+        goal_over_hit: None,
+    },
+    Work {
+        name: "L4, 1 MiB on a connection each",
+        load: Load { l4: true, path: "/1m.png", ..PLAIN },
+        least_bytes: KIB * KIB,
+        asks: Asks::Always,
+        kept: Kept::Memory,
+        peers: BALANCERS,
+        usual: BALANCERS,
+        goals: &[(Haproxy, 1.20)],
         goal_over_hit: None,
     },
     Work {
@@ -216,7 +239,13 @@ impl Work {
     }
 
     fn address(&self, server: &Server) -> SocketAddr {
-        if self.load.tls { server.https } else { server.http }
+        if self.load.l4 {
+            server.l4
+        } else if self.load.tls {
+            server.https
+        } else {
+            server.http
+        }
     }
 
     /// One load, so that what can be stored is stored and what can be allocated is allocated: longer where there is more.

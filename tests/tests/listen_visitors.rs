@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use forebay_tests::certs::{self, Visitor, VisitorAuthority};
 use forebay_tests::client_h1::{Client, head};
+use forebay_tests::icp::{Icp, MISS};
+use forebay_tests::nodes::Nodes;
 use forebay_tests::{Answer, H2Client, Origin, Proxy, ProxyConfig, Reply, Request, assert_eventually};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind, SupportedProtocolVersion};
@@ -288,4 +290,18 @@ fn files_beneath_root_are_for_those_who_pass_as_well() {
     let alice = stage.authority.visitor("alice", 1);
     assert_eq!(stage.known("site.test", &alice, "/a.txt").text(), "secret");
     assert_eq!(stage.proxy.connect().request("GET", "/a.txt", &[("Host", "site.test")]).status, 403);
+}
+
+#[test]
+fn other_caches_are_not_told_of_what_needs_a_certificate() {
+    let (nodes, origin, files) = (Nodes::new(), telling(), TempDir::new().unwrap());
+    let (authority, ca) = (VisitorAuthority::new("Visitors"), files.path().join("visitors.pem"));
+    authority.write(&ca);
+    let words = format!("hosts = [\"site.test\"]\nclient_ca = {ca:?}");
+    let proxy = nodes.forebay(1, &[2], &origin).site(&words).start();
+    let stage = Stage { proxy, authority, origin };
+    let alice = stage.authority.visitor("alice", 1);
+    stage.known("site.test", &alice, "/public");
+    assert_eventually!(stage.known("site.test", &alice, "/public").cache() == "HIT");
+    assert_eq!(Icp::bind(nodes.icp(2)).ask(nodes.icp(1), "https://site.test/public"), MISS);
 }

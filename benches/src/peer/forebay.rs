@@ -8,7 +8,7 @@ use crate::setting::FILES_HOST;
 use crate::work::Kept;
 
 pub(super) fn command(start: &Start<'_>) -> Result<Command> {
-    let Start { setting, directory, http, https, kept, more } = start;
+    let Start { setting, directory, http, https, l4, kept, more } = start;
     let (origin, root) = (setting.origin.address, setting.root.display());
     let (certificate, key) = (setting.certificate.display(), setting.key.display());
     let state = directory.display();
@@ -40,6 +40,9 @@ keepalive_timeout = "600s"
 {tiers}{more}[[upstream]]
 name = "ap"
 servers = [{{ address = "{origin}" }}]
+[[tcp]]
+listen = "{l4}"
+upstream = "ap"
 [[site]]
 hosts = ["*"]
 upstream = "ap"

@@ -8,7 +8,7 @@ use crate::Result;
 pub(super) const PROGRAM: &str = "/usr/sbin/haproxy";
 
 pub(super) fn command(start: &Start<'_>) -> Result<Command> {
-    let Start { setting, http, https, .. } = start;
+    let Start { setting, http, https, l4, .. } = start;
     let (origin, certificate) = (setting.origin.address, setting.certificate_and_key.display());
     let config = start.write(
         "haproxy.cfg",
@@ -16,6 +16,7 @@ pub(super) fn command(start: &Start<'_>) -> Result<Command> {
             "global
     nbthread 1
     maxconn 9000
+    maxpipes 256
     ssl-default-bind-options ssl-min-ver TLSv1.2
 cache all
     total-max-size 256
@@ -34,6 +35,11 @@ frontend all
     acl pass path_beg /pass/
     use_backend pass if pass
     default_backend cached
+listen l4
+    mode tcp
+    bind {l4}
+    option splice-auto
+    server ap {origin}
 backend cached
     http-request cache-use all
     http-response cache-store all

@@ -51,6 +51,7 @@ struct Start<'a> {
     directory: &'a Path,
     http: SocketAddr,
     https: SocketAddr,
+    l4: SocketAddr,
     kept: Kept,
     /// More of its configuration.
     more: &'a str,
@@ -128,10 +129,10 @@ impl Peer {
     }
 
     fn start_on(self, setting: &Setting, kept: Kept, more: &str, core: usize) -> Result<Server> {
-        let (http, https) = (free_address()?, free_address()?);
+        let (http, https, l4) = (free_address()?, free_address()?, free_address()?);
         let directory = setting.directory.join(format!("{}-{}", self.name().replace(' ', ""), http.port()));
         fs::create_dir(&directory)?;
-        let start = Start { setting, directory: &directory, http, https, kept, more };
+        let start = Start { setting, directory: &directory, http, https, l4, kept, more };
         let command = match self {
             Self::Forebay => forebay::command(&start),
             Self::Floor => floor::command(&start),
@@ -149,7 +150,7 @@ impl Peer {
             pinned.env(name, value.unwrap_or_default());
         }
         let child = pinned.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn()?;
-        let mut server = Server { peer: self, http, https, child };
+        let mut server = Server { peer: self, http, https, l4, child };
         let has_tls = matches!(self, Self::Forebay | Self::Nginx | Self::Haproxy | Self::TrafficServer);
         let addresses = if has_tls { &[http, https][..] } else { &[http] };
         let until = Instant::now() + PATIENCE;
@@ -178,6 +179,8 @@ pub struct Server {
     pub http: SocketAddr,
     /// Its TLS listener, where it has one.
     pub https: SocketAddr,
+    /// Where it passes connections on byte by byte, if it does.
+    pub l4: SocketAddr,
     child: Child,
 }
 

@@ -13,8 +13,11 @@ use crate::work::Kept;
 
 pub(super) const PROGRAM: &str = "/usr/sbin/nginx";
 
+/// Debian has `stream` in a package of its own.
+const STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
 pub(super) fn command(start: &Start<'_>) -> Result<Command> {
-    let Start { setting, directory, http, https, kept, .. } = start;
+    let Start { setting, directory, http, https, l4, kept, .. } = start;
     let sendfile = if *kept == Kept::Disk { "on" } else { "off" };
     let (origin, root, directory) = (setting.origin.address, setting.root.display(), directory.display());
     let (certificate, key) = (setting.certificate.display(), setting.key.display());
@@ -23,13 +26,17 @@ pub(super) fn command(start: &Start<'_>) -> Result<Command> {
     let config = start.write(
         "nginx.conf",
         &format!(
-            "{user}
+            "load_module {STREAM};
+{user}
 daemon off;
 worker_processes 1;
 worker_rlimit_nofile 20000;
 pid {directory}/pid;
 error_log {directory}/error.log crit;
 events {{ worker_connections 16000; multi_accept on; }}
+stream {{
+    server {{ listen {l4} backlog=16384; proxy_pass {origin}; tcp_nodelay on; }}
+}}
 http {{
     access_log off;
     sendfile {sendfile};

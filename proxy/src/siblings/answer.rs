@@ -24,7 +24,8 @@ pub(super) async fn answer(runtime: &Runtime, url: &[u8]) -> Opcode {
     let Ok(target) = normalize(&form, scheme) else { return Opcode::Err };
     let Ok((site, route)) = route(&runtime.routes, &target) else { return Opcode::Denied };
     let is_file = |root| !offload::leaves(root, target.path.as_bytes());
-    if route.root.as_ref().is_some_and(is_file) {
+    // Nobody who fetches it from here could show a certificate.
+    if route.certified || route.root.as_ref().is_some_and(is_file) {
         return Opcode::Miss;
     }
     let Plan::Cache { key, .. } = key::plan(&Request::plain(), false, &target, &route) else { return Opcode::Miss };
