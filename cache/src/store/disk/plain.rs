@@ -14,8 +14,9 @@ use super::{DiskStore, Shared};
 use crate::semantics::coding::Coding;
 use crate::store::variants::Variant;
 
-/// Bytes that are read of a record for its head; most are shorter.
-const BEGINNING: usize = 2 << 10;
+/// Records up to this length are read whole; of others so much for their head: most are shorter.
+const WHOLE: u32 = 20 << 10;
+const BEGINNING: u32 = 2 << 10;
 
 /// One response on disk, whose head has been read.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct OnDisk<'a> {
     shared: &'a Shared,
     found: Plain,
     kept: Arc<Kept>,
+    /// The record, where it was read for its head.
+    record: Option<Bytes>,
     /// What the memory tier knows its key by.
     pub(in crate::store) mark: u64,
 }
@@ -37,8 +40,11 @@ impl DiskStore {
     /// Its head. `None` when that is neither kept nor in the page cache, or is another key's or damaged.
     pub(in crate::store) fn open_plain(&self, key: &[u8], found: Plain, mark: u64) -> Option<OnDisk<'_>> {
         let shared = &*self.shared;
-        let kept = shared.shelf.get(&found.whole).or_else(|| shared.keep(key, &found.whole))?;
-        (*kept.key == *key).then_some(OnDisk { shared, found, kept, mark })
+        let (kept, record) = match shared.shelf.get(&found.whole) {
+            Some(kept) => (kept, None),
+            None => shared.keep(key, &found.whole)?,
+        };
+        (*kept.key == *key).then_some(OnDisk { shared, found, kept, record, mark })
     }
 }
 
@@ -61,7 +67,13 @@ impl OnDisk<'_> {
     pub fn content(&self, coding: Option<Coding>) -> Option<Bytes> {
         let Kept { key, slot, content_at, content_len, content_crc, .. } = &*self.kept;
         let Some(coding) = coding else {
-            let bytes = self.shared.read_part(slot, *content_at, *content_len)?;
+            let bytes = match &self.record {
+                Some(record) => {
+                    let content = record.get(*content_at as usize..)?.get(..*content_len as usize)?;
+                    record.slice_ref(content)
+                }
+                None => self.shared.read_part(slot, *content_at, *content_len)?,
+            };
             let sound = if crc32fast::hash(&bytes) == *content_crc { Ok(bytes) } else { Err(Unreadable::Content) };
             return self.shared.believe(slot, sound);
         };
@@ -76,9 +88,9 @@ impl OnDisk<'_> {
 }
 
 impl Shared {
-    /// Reads the head of the record at `slot`, and keeps it.
-    fn keep(&self, key: &[u8], slot: &Slot) -> Option<Arc<Kept>> {
-        let length = u32::try_from(BEGINNING).unwrap_or(0).min(slot.length);
+    /// Reads the head of the record at `slot`, and keeps it where that is worth it. With it the whole record, where that was read.
+    fn keep(&self, key: &[u8], slot: &Slot) -> Option<(Arc<Kept>, Option<Bytes>)> {
+        let length = if slot.length <= WHOLE { slot.length } else { BEGINNING };
         let mut bytes = self.read_part(slot, 0, length)?;
         let header = self.believe(slot, format::header(&bytes, slot, self.nonce()))?;
         let content_at = u32::try_from(header.content_at()).ok()?;
@@ -89,8 +101,9 @@ impl Shared {
         if record.key != key {
             return None;
         }
+        let is_wanted = self.shelf.wants(slot.hash);
         // The buffer is lent.
-        let head = Bytes::copy_from_slice(record.head);
+        let head = if is_wanted { Bytes::copy_from_slice(record.head) } else { bytes.slice_ref(record.head) };
         let Some(Head::Response { response, large: None }) = Head::decode(&head) else { return None };
         let kept = Arc::new(Kept {
             key: key.into(),
@@ -100,8 +113,10 @@ impl Shared {
             content_len: header.content_len,
             content_crc: header.content_crc,
         });
-        self.shelf.put(&kept);
-        Some(kept)
+        if is_wanted {
+            self.shelf.put(&kept);
+        }
+        Some((kept, Some(bytes).filter(|_| length == slot.length)))
     }
 
     fn read_part(&self, slot: &Slot, from: u32, length: u32) -> Option<Bytes> {

@@ -1,6 +1,7 @@
 //! Heads of entries that were asked for lately, decoded. What is asked for again then takes one read, of its content.
 //!
-//! A set of places for each part of the hashes, the least recently used of a set makes room. An entry is immutable, so what
+//! A set of places for each part of the hashes, the least recently used of a set makes room; what is asked for once is not
+//! kept, for that costs more than the reading. An entry is immutable, so what
 //! is kept of it is right as long as the index has its slot.
 
 use std::sync::Arc;
@@ -19,6 +20,9 @@ const BYTES: (u64, u64) = (1 << 20, 64 << 20);
 /// Bytes of a set: some 16 heads, or 4 of the longest that are kept.
 const SET: u64 = 32 << 10;
 const LONGEST: u64 = SET / 4;
+
+/// What was missed once within so many misses of its set is kept.
+const MISSED: usize = 32;
 
 /// The head of an entry in the log, and where its content is.
 #[derive(Debug)]
@@ -39,11 +43,22 @@ impl Kept {
     }
 }
 
+/// A place of a set. What is looked at in passing stands in the place itself.
+#[derive(Debug)]
+struct Place {
+    hash: u64,
+    weight: u64,
+    kept: Arc<Kept>,
+}
+
 #[derive(Debug, Default)]
 struct Set {
     /// The one used last first.
-    kept: Vec<Arc<Kept>>,
+    places: Vec<Place>,
     bytes: u64,
+    /// Parts of the hashes that were asked for last and had no place, and which of them the next one replaces.
+    missed: [u32; MISSED],
+    next: usize,
 }
 
 /// The heads.
@@ -61,31 +76,50 @@ impl Shelf {
     /// The head of the entry at `slot`.
     pub(super) fn get(&self, slot: &Slot) -> Option<Arc<Kept>> {
         let mut set = self.set(slot.hash)?.lock();
-        let at = set.kept.iter().position(|kept| kept.slot.is_at(slot))?;
-        if let Some(first) = set.kept.get_mut(..=at) {
-            first.rotate_right(1);
-        }
-        set.kept.first().cloned()
+        let at = set.places.iter().position(|place| place.hash == slot.hash)?;
+        let first = set.places.get_mut(..=at)?;
+        first.rotate_right(1);
+        first.first().filter(|place| place.kept.slot.is_at(slot)).map(|place| Arc::clone(&place.kept))
     }
 
-    /// Keeps a head.
-    pub(super) fn put(&self, kept: &Arc<Kept>) {
-        let weight = kept.weight();
-        let Some(set) = self.set(kept.slot.hash).filter(|_| weight <= LONGEST) else { return };
+    /// Whether a head with this hash, which has been missed, is to be kept: it was missed a short while ago too.
+    pub(super) fn wants(&self, hash: u64) -> bool {
+        let Some(set) = self.set(hash) else { return false };
         let mut set = set.lock();
-        let Set { kept: all, bytes } = &mut *set;
-        all.retain(|other| {
-            let stays = other.slot.hash != kept.slot.hash;
-            *bytes -= if stays { 0 } else { other.weight() };
-            stays
-        });
+        // 0 is for places that hold nothing yet.
+        let part = u32::try_from(hash & u64::from(u32::MAX)).unwrap_or(0).max(1);
+        if set.missed.contains(&part) {
+            return true;
+        }
+        let next = set.next;
+        if let Some(place) = set.missed.get_mut(next) {
+            *place = part;
+        }
+        set.next = (next + 1) % MISSED;
+        false
+    }
+
+    /// Keeps a head, in place of the one of the same hash.
+    pub(super) fn put(&self, kept: &Arc<Kept>) {
+        let (hash, weight) = (kept.slot.hash, kept.weight());
+        let Some(set) = self.set(hash).filter(|_| weight <= LONGEST) else { return };
+        // What goes is let go of after the lock.
+        let mut gone = Vec::new();
+        let mut set = set.lock();
+        let Set { places, bytes, .. } = &mut *set;
+        if let Some(at) = places.iter().position(|place| place.hash == hash) {
+            gone.push(places.remove(at));
+        }
+        *bytes -= gone.iter().map(|place| place.weight).sum::<u64>();
         while *bytes + weight > SET
-            && let Some(oldest) = all.pop()
+            && let Some(oldest) = places.pop()
         {
-            *bytes -= oldest.weight();
+            *bytes -= oldest.weight;
+            gone.push(oldest);
         }
         *bytes += weight;
-        all.insert(0, Arc::clone(kept));
+        places.insert(0, Place { hash, weight, kept: Arc::clone(kept) });
+        drop(set);
     }
 
     pub(super) fn clear(&self) {
@@ -129,6 +163,16 @@ mod tests {
         assert!(shelf.get(&old.slot).is_none() && shelf.get(&new.slot).is_some());
         shelf.clear();
         assert!(shelf.get(&new.slot).is_none());
+    }
+
+    #[test]
+    fn what_is_missed_twice_within_a_short_while_is_wanted() {
+        let shelf = Shelf::new(0);
+        assert!(!shelf.wants(1) && shelf.wants(1));
+        for other in 2..=33 {
+            assert!(!shelf.wants(other));
+        }
+        assert!(!shelf.wants(1), "32 misses ago");
     }
 
     #[test]
