@@ -320,6 +320,11 @@ impl Client {
         self
     }
 
+    /// Lets it hold much again. With little, what is left comes a few packets at a time, each when the one before is told of.
+    pub fn enlarge_receive_buffer(&self) {
+        socket2::SockRef::from(self.tcp()).set_recv_buffer_size(4 << 20).expect("SO_RCVBUF");
+    }
+
     /// How long a read waits before it is a [`ReadError::Timeout`]. Default: [`patience`].
     pub fn set_patience(&self, patience: Duration) {
         self.tcp().set_read_timeout(Some(patience)).expect("read timeout");

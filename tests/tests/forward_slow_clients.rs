@@ -94,6 +94,7 @@ fn slow_client_gets_every_byte_in_the_end() {
         client.send(head("GET", "/page", &[("Accept-Encoding", "identity")]));
         // Slow until the AP server is free, then as fast as it goes.
         assert_eventually!(is_free(&origin));
+        client.enlarge_receive_buffer();
         let answer = client.read_response();
         assert_eq!(answer.body.len(), PAGE, "{cache_control}");
         assert!(answer.body.iter().all(|byte| *byte == b'x'));

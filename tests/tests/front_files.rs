@@ -87,29 +87,34 @@ fn files_that_are_held_are_answered_as_by_the_long_way() {
 fn a_file_that_changes_is_sent_as_it_is_now() {
     let root = root();
     let proxy = Proxy::config().root(root.path()).start();
-    for (name, length) in [("small.png", 4000), ("large.png", 300_000), ("style.css", 5000)] {
-        let path = root.path().join(name);
-        let get = || exchange(&proxy, "GET", &format!("/{name}"), &[("Accept-Encoding", "gzip")]);
-        assert_eq!((get().status, get().status), (200, 200));
-        let before = get().field("etag").unwrap().to_owned();
-
-        // Written in place, of the same length.
-        fs::write(&path, content("other", length)).unwrap();
-        let written = get().field("etag").unwrap().to_owned();
-        assert_ne!(written, before, "{name}");
-
-        settle(&path);
-        assert_eq!((get().status, get().status), (200, 200));
-        let replacement = root.path().join("replacement");
-        fs::write(&replacement, content("new", length)).unwrap();
-        fs::rename(&replacement, &path).unwrap();
-        let replaced = get().field("etag").unwrap().to_owned();
-        assert_ne!(replaced, written, "{name}");
-
-        settle(&path);
-        assert_eq!((get().status, get().status), (200, 200));
-        fs::remove_file(&path).unwrap();
-        assert_eq!(get().status, 404, "{name}");
+    let files = [("small.png", 4000), ("large.png", 300_000), ("style.css", 5000)];
+    let path = |name: &str| root.path().join(name);
+    let get = |name: &str| exchange(&proxy, "GET", &format!("/{name}"), &[("Accept-Encoding", "gzip")]);
+    let tag = |name: &str| get(name).field("etag").unwrap().to_owned();
+    let held = |name: &str| {
+        settle(&path(name));
+        assert_eq!((get(name).status, get(name).status), (200, 200));
+        tag(name)
+    };
+    let changes: [fn(&Path, Vec<u8>); 2] = [
+        |path, new| fs::write(path, new).unwrap(),
+        |path, new| {
+            let beside = path.with_extension("new");
+            fs::write(&beside, new).unwrap();
+            fs::rename(beside, path).unwrap();
+        },
+    ];
+    for change in changes {
+        for (name, length) in files {
+            let before = held(name);
+            change(&path(name), content("other", length));
+            assert_ne!(tag(name), before, "{name}");
+        }
+    }
+    for (name, _) in files {
+        held(name);
+        fs::remove_file(path(name)).unwrap();
+        assert_eq!(get(name).status, 404, "{name}");
     }
 }
 
