@@ -62,6 +62,18 @@ const TLS: &[Peer] = &[Forebay, Nginx, Haproxy, TrafficServer];
 const OURS_AND_NGINX: &[Peer] = &[Forebay, Nginx];
 const BALANCERS: &[Peer] = &[Forebay, Nginx, Haproxy];
 
+const L4: Work = Work {
+    name: "L4, 1 KiB on a connection each",
+    load: Load { l4: true, ..PLAIN },
+    least_bytes: KIB,
+    asks: Asks::Always,
+    kept: Kept::Memory,
+    peers: BALANCERS,
+    usual: BALANCERS,
+    goals: &[(Haproxy, 1.20)],
+    goal_over_hit: None,
+};
+
 /// All works, in the order of the table.
 pub const WORKS: [Work; 15] = [
     Work {
@@ -163,27 +175,12 @@ pub const WORKS: [Work; 15] = [
         goals: &[(Nginx, 0.90), (Haproxy, 1.0)],
         goal_over_hit: None,
     },
-    Work {
-        name: "L4, 1 KiB on a connection each",
-        load: Load { l4: true, ..PLAIN },
-        least_bytes: KIB,
-        asks: Asks::Always,
-        kept: Kept::Memory,
-        peers: BALANCERS,
-        usual: BALANCERS,
-        goals: &[(Haproxy, 1.20)],
-        goal_over_hit: None,
-    },
+    L4,
     Work {
         name: "L4, 1 MiB on a connection each",
-        load: Load { l4: true, path: "/1m.png", ..PLAIN },
+        load: Load { path: "/1m.png", ..L4.load },
         least_bytes: KIB * KIB,
-        asks: Asks::Always,
-        kept: Kept::Memory,
-        peers: BALANCERS,
-        usual: BALANCERS,
-        goals: &[(Haproxy, 1.20)],
-        goal_over_hit: None,
+        ..L4
     },
     Work {
         name: "full TLS handshake (P-256) and one request",

@@ -228,17 +228,22 @@ fn write_limits(limits: &Limits, out: &mut Text) {
     out.word("h2_streams", limits.h2_streams);
 }
 
-fn write_shared(shared: &SharedTier, out: &mut Text) {
-    out.header("[cache.shared]");
-    out.string("redis", &shared.redis);
-    if let Some(username) = &shared.username {
+/// How a Redis is logged in to, and its certificate checked.
+fn write_redis_access(username: Option<&str>, password_file: Option<&Path>, ca: Option<&Path>, out: &mut Text) {
+    if let Some(username) = username {
         out.string("username", username);
     }
-    for (word, path) in [("password_file", &shared.password_file), ("ca", &shared.ca)] {
+    for (word, path) in [("password_file", password_file), ("ca", ca)] {
         if let Some(path) = path {
             out.string(word, &path.to_string_lossy());
         }
     }
+}
+
+fn write_shared(shared: &SharedTier, out: &mut Text) {
+    out.header("[cache.shared]");
+    out.string("redis", &shared.redis);
+    write_redis_access(shared.username.as_deref(), shared.password_file.as_deref(), shared.ca.as_deref(), out);
     out.word("redis_cluster", shared.redis_cluster);
     out.size("max_object", shared.max_object);
     out.duration("max_lifetime", shared.max_lifetime);
@@ -250,14 +255,7 @@ fn write_cluster(cluster: &Cluster, out: &mut Text) {
     out.string("redis", &cluster.redis);
     out.string("node", &cluster.node);
     out.string("name", &cluster.name);
-    if let Some(username) = &cluster.username {
-        out.string("username", username);
-    }
-    for (word, path) in [("password_file", &cluster.password_file), ("ca", &cluster.ca)] {
-        if let Some(path) = path {
-            out.string(word, &path.to_string_lossy());
-        }
-    }
+    write_redis_access(cluster.username.as_deref(), cluster.password_file.as_deref(), cluster.ca.as_deref(), out);
     out.duration("timeout", cluster.timeout);
     if let Some(path) = &cluster.secret_file {
         out.string("secret_file", &path.to_string_lossy());

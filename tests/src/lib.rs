@@ -24,6 +24,7 @@ pub mod client_h1;
 pub mod client_h2;
 pub mod client_h2_raw;
 pub mod icp;
+pub mod load;
 pub mod mariadb;
 pub mod nameserver;
 pub mod network;

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use forebay_cache::semantics::coding::Coding;
 use forebay_cache::store::{Form, Made, Variant};
 use forebay_cache::stored::StoredResponse;
-use http::header::{AGE, CACHE_STATUS, CONTENT_LENGTH, CONTENT_RANGE};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 
-use super::prepare::head;
+use super::prepare::{head, may_be_kept};
 use crate::account::entry::CacheOutcome;
 use crate::compress;
 use crate::site::Site;
@@ -32,9 +32,7 @@ pub(super) fn form<'a>(site: &Site, variant: &Variant, made: &'a Made, coding: O
 /// Its fields as they are sent, but for what changes with the time. `codable`: clients may get it in a coding.
 fn fields(site: &Site, response: &StoredResponse, codable: bool, coding: Option<Coding>) -> Option<HeaderMap> {
     let mut fields = response.fields().clone();
-    if response.status() != StatusCode::OK
-        || [AGE, CACHE_STATUS, CONTENT_RANGE].iter().any(|name| fields.contains_key(name))
-    {
+    if response.status() != StatusCode::OK || !may_be_kept(&fields) {
         return None;
     }
     fields.remove(CONTENT_LENGTH);

@@ -38,7 +38,7 @@ pub(crate) fn prepare(context: &mut Context, answer: &Answer) {
 
 fn of_stored(context: &Context, answer: &Answer, variant: &Variant, site: &Site) {
     let Answer { status, fields, content, .. } = answer;
-    if [AGE, CACHE_STATUS, CONTENT_RANGE].iter().any(|name| fields.contains_key(name)) {
+    if !may_be_kept(fields) {
         return;
     }
     let made =
@@ -69,6 +69,11 @@ fn of_stored(context: &Context, answer: &Answer, variant: &Variant, site: &Site)
 /// Keeps the 304 that `fields` are of.
 pub(super) fn keep_not_modified(form: &Form, fields: &HeaderMap) {
     form.keep_not_modified(|| head(StatusCode::NOT_MODIFIED, fields));
+}
+
+/// Whether the front can complete a head with these fields: those it adds itself are not among them, and it is that of the whole.
+pub(super) fn may_be_kept(fields: &HeaderMap) -> bool {
+    ![AGE, CACHE_STATUS, CONTENT_RANGE].iter().any(|name| fields.contains_key(name))
 }
 
 /// Whether a request asks for nothing but the resource, in whatever coding, unless the client has it.

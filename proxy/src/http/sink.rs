@@ -98,15 +98,15 @@ impl Sink<'_> {
 
     /// Sends a part of a file.
     pub(crate) async fn slice(&mut self, mut slice: FileSlice) -> Result<(), SinkError> {
-        match self {
-            Self::H1(writer) => writer.slice(slice).await,
-            Self::H2(_) | Self::Watched(_) => {
-                while let Some(chunk) = slice.read().await.map_err(|_| SinkError::Short)? {
-                    self.data(chunk).await?;
-                }
-                Ok(())
-            }
+        if let Self::H1(writer) = self
+            && writer.takes(&slice)
+        {
+            return writer.slice(slice).await;
         }
+        while let Some(chunk) = slice.read().await.map_err(|_| SinkError::Short)? {
+            self.data(chunk).await?;
+        }
+        Ok(())
     }
 
     /// Puts what is buffered on the wire: nothing more comes for the moment.

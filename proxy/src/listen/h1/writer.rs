@@ -283,18 +283,15 @@ impl H1Writer {
         Ok(())
     }
 
-    /// A part of a file.
-    pub(crate) async fn slice(&mut self, mut slice: FileSlice) -> Result<(), SinkError> {
-        match &mut self.framing {
-            Framing::Length(left) if slice.length() > JOIN as u64 => {
-                *left = left.checked_sub(slice.length()).ok_or(SinkError::Long)?;
-            }
-            _ => {
-                while let Some(chunk) = slice.read().await.map_err(|_| SinkError::Short)? {
-                    self.data(chunk).await?;
-                }
-                return Ok(());
-            }
+    /// Whether a part of a file goes out from where it lies: it is neither framed nor worth joining with what precedes it.
+    pub(crate) fn takes(&self, slice: &FileSlice) -> bool {
+        matches!(self.framing, Framing::Length(_)) && slice.length() > JOIN as u64
+    }
+
+    /// A part of a file that it [`takes`](Self::takes).
+    pub(crate) async fn slice(&mut self, slice: FileSlice) -> Result<(), SinkError> {
+        if let Framing::Length(left) = &mut self.framing {
+            *left = left.checked_sub(slice.length()).ok_or(SinkError::Long)?;
         }
         self.sent += slice.length();
         self.write(Tail::File(Bytes::new(), slice)).await
