@@ -23,6 +23,7 @@ use crate::account::Account;
 use crate::account::metrics::Metrics;
 use crate::cluster::Cluster;
 use crate::compress::files::FileCodings;
+use crate::compress::large::LargeCodings;
 use crate::compress::once::Encodings;
 use crate::fetch::Canary;
 use crate::front::files::OpenFiles;
@@ -121,6 +122,7 @@ fn lasting_with(config: &Config, upstreams: Registry) -> Result<Arc<Lasting>, As
         gates: Gates::default(),
         canary: Canary::default(),
         encodings: Encodings::default(),
+        large_codings: LargeCodings::default(),
         file_codings: FileCodings::default(),
         spool: Arc::new(SpoolSpace::new(&spool, SPOOL_BUDGET)),
         connector: Connector::new(Some(ConnectorOptions::new(IDLE_UPSTREAM_CONNECTIONS))),

@@ -18,6 +18,7 @@ use crate::account::Account;
 use crate::account::metrics::Metrics;
 use crate::cluster::Cluster;
 use crate::compress::files::FileCodings;
+use crate::compress::large::LargeCodings;
 use crate::compress::once::Encodings;
 use crate::fetch::{Canary, FetchError};
 use crate::front::files::OpenFiles;
@@ -62,6 +63,7 @@ pub(crate) struct Lasting {
     pub(crate) gates: Gates,
     pub(crate) canary: Canary,
     pub(crate) encodings: Encodings,
+    pub(crate) large_codings: LargeCodings,
     pub(crate) file_codings: FileCodings,
     pub(crate) spool: Arc<SpoolSpace>,
     pub(crate) connector: Connector,

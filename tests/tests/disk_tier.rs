@@ -363,3 +363,108 @@ fn a_coding_made_while_the_response_arrived_is_stored_with_it() {
     assert!(again.body == first.body);
     assert_eq!(proxy.metric("forebay_compressed_total", &["coding=\"gzip\""]), 0.0, "not made again");
 }
+
+/// Text that gets shorter by compression, but not by much: hexadecimal digits.
+fn text(seed: u64, length: usize) -> Vec<u8> {
+    content(seed, length / 2).iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
+}
+
+fn origin_of_text(length: usize) -> Origin {
+    Origin::answering(move |request| match request.method.as_str() {
+        "GET" => Reply::cacheable(text(1, length)).field("Content-Type", "text/plain").field("ETag", "\"t\""),
+        _ => Reply::ok("done"),
+    })
+}
+
+const GZIP: [(&str, &str); 1] = [("Accept-Encoding", "gzip")];
+
+fn compressed(proxy: &Proxy) -> f64 {
+    proxy.metric("forebay_compressed_total", &["coding=\"gzip\""])
+}
+
+#[test]
+fn a_coding_of_1_mib_and_more_is_stored_and_gone_with_its_response() {
+    let origin = origin_of_text(3 * MIB);
+    let proxy = Proxy::config().origin(&origin).disk("").start();
+    let first = proxy.get_with("/text", &GZIP);
+    assert_eq!((first.cache(), first.field("Content-Encoding")), ("MISS", Some("gzip")));
+    assert!(first.body.len() > MIB && first.body.len() < 2 * MIB, "{}", first.body.len());
+    written(&proxy, 2);
+    assert_eq!(files(&proxy.directory().join("cache/large")).len(), 2);
+    let proxy = proxy.kill_and_restart();
+    for _ in 0..2 {
+        let again = proxy.get_with("/text", &GZIP);
+        assert_eq!((again.cache(), again.field("Content-Encoding")), ("HIT", Some("gzip")));
+        assert!(again.body == first.body);
+    }
+    assert!(proxy.get("/text").body == text(1, 3 * MIB));
+    assert_eq!((compressed(&proxy), origin.total()), (0.0, 1), "not made again");
+    assert_eq!(proxy.metric("forebay_cache_objects", &["tier=\"disk\""]), 2.0);
+    assert_eq!(proxy.connect().request("POST", "/text", &[("Content-Length", "0")]).status, 200);
+    let proxy = proxy.kill_and_restart();
+    assert!(files(&proxy.directory().join("cache/large")).is_empty());
+    assert_eq!(proxy.metric("forebay_cache_objects", &["tier=\"disk\""]), 0.0);
+    assert_eq!(proxy.get_with("/text", &GZIP).cache(), "MISS");
+}
+
+#[test]
+fn content_in_a_file_is_coded_once_in_the_background_and_its_codings_survive_kill_9() {
+    let origin = origin_of_text(6 * MIB);
+    let proxy = config(&origin).disk("size = \"128MiB\"").start();
+    let whole = text(1, 6 * MIB);
+    let first = proxy.get_with("/text", &GZIP);
+    assert!(first.field("Content-Encoding").is_none() && first.body == whole, "nobody waits for a coding");
+    assert_eq!(first.field("Vary"), Some("Accept-Encoding"));
+    written(&proxy, 1);
+    let coded = |proxy: &Proxy| {
+        let answer = proxy.get_with("/text", &GZIP);
+        assert_eq!(answer.cache(), "HIT");
+        Some(answer).filter(|answer| answer.field("Content-Encoding") == Some("gzip"))
+    };
+    assert_eventually!(coded(&proxy).is_some());
+    let gzip = coded(&proxy).unwrap();
+    assert_eq!(gzip.field("Content-Length"), Some(gzip.body.len().to_string().as_str()));
+    assert_ne!(gzip.field("ETag"), first.field("ETag"));
+    let mut decoded = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*gzip.body), &mut decoded).unwrap();
+    assert!(decoded == whole);
+    assert_eq!(compressed(&proxy), 1.0, "made once");
+    written(&proxy, 2);
+    let proxy = proxy.kill_and_restart();
+    for _ in 0..3 {
+        assert!(coded(&proxy).unwrap().body == gzip.body);
+    }
+    let etag = gzip.field("ETag").unwrap();
+    let held = [("Accept-Encoding", "gzip"), ("If-None-Match", etag)];
+    assert_eq!(proxy.get_with("/text", &held).status, 304);
+    let head = proxy.connect().request("HEAD", "/text", &GZIP);
+    assert_eq!(head.field("Content-Length"), gzip.field("Content-Length"));
+    let range = proxy.get_with("/text", &[("Accept-Encoding", "gzip"), ("Range", "bytes=5000000-5999999")]);
+    assert!(range.status == 206 && range.body == whole[5_000_000..6_000_000], "of the content as it came");
+    assert_eq!((compressed(&proxy), origin.total()), (0.0, 1), "not made again");
+    assert_eq!(proxy.connect().request("POST", "/text", &[("Content-Length", "0")]).status, 200);
+    assert!(files(&proxy.directory().join("cache/large")).is_empty(), "one removal takes both");
+    let proxy = proxy.kill_and_restart();
+    assert_eq!(proxy.get_with("/text", &GZIP).cache(), "MISS");
+    assert_eq!(proxy.metric("forebay_disk_corrupt_total", &[]), 0.0);
+}
+
+#[test]
+fn content_that_does_not_get_shorter_is_tried_once() {
+    let origin = Origin::answering(|_| {
+        Reply::cacheable(content(1, 3 * MIB)).field("Content-Type", "text/plain").field("ETag", "\"t\"")
+    });
+    let proxy = config(&origin).start();
+    proxy.get_with("/noise", &GZIP);
+    written(&proxy, 1);
+    assert_eventually!({
+        proxy.get_with("/noise", &GZIP);
+        compressed(&proxy) == 1.0
+    });
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    for _ in 0..5 {
+        assert!(proxy.get_with("/noise", &GZIP).field("Content-Encoding").is_none());
+    }
+    assert_eq!(compressed(&proxy), 1.0);
+    assert_eventually!(files(&proxy.directory().join("cache/large")).len() == 1);
+}

@@ -15,5 +15,5 @@ pub use parts::Parts;
 pub use prepared::{Form, Made, Prepared};
 pub use purging::Purged;
 pub use sweep::Swept;
-pub use tiered::{Found, Tier, TieredStore};
+pub use tiered::{CodedContent, Found, Tier, TieredStore};
 pub use variants::{Variant, Variants};

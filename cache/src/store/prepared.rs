@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use http::header::{ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue};
@@ -17,7 +17,8 @@ use crate::semantics::precondition::{EntityTag, Precondition, Validators, evalua
 pub struct Prepared {
     /// No purge up to this number concerns it.
     checked: AtomicU64,
-    made: ArcSwapOption<Made>,
+    /// Most of what is read from disk is let go of before anything is made of it: an empty `ArcSwap` would cost more then.
+    made: OnceLock<ArcSwap<Made>>,
 }
 
 impl Prepared {
@@ -33,19 +34,20 @@ impl Prepared {
 
     /// What was made of it under the settings called `stamp`.
     #[must_use]
-    pub fn made(&self, stamp: u64) -> Option<arc_swap::Guard<Option<Arc<Made>>>> {
-        let made = self.made.load();
-        made.as_ref().is_some_and(|made| made.stamp == stamp).then_some(made)
+    pub fn made(&self, stamp: u64) -> Option<Guard<Arc<Made>>> {
+        let made = self.made.get()?.load();
+        (made.stamp == stamp).then_some(made)
     }
 
     /// The same, begun if there is nothing yet or only what other settings led to.
     #[must_use]
     pub fn begin(&self, stamp: u64, is_codable: impl FnOnce() -> bool) -> Arc<Made> {
-        if let Some(made) = self.made.load_full().filter(|made| made.stamp == stamp) {
-            return made;
+        if let Some(made) = self.made(stamp) {
+            return Guard::into_inner(made);
         }
         let made = Arc::new(Made { stamp, is_codable: is_codable(), forms: Default::default() });
-        self.made.store(Some(Arc::clone(&made)));
+        // Whoever else began it meanwhile is overruled, as by other settings.
+        self.made.get_or_init(|| ArcSwap::new(Arc::clone(&made))).store(Arc::clone(&made));
         made
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ahash::RandomState;
 use bytes::Bytes;
 
-use super::disk::{DiskStats, DiskStore, LargeWriter, Lookup, OnDisk};
+use super::disk::{DiskStats, DiskStore, LargeWriter, OnDisk};
 use super::recent::Recent;
 use super::{MemoryStats, MemoryStore, Parts, Variant, Variants};
 use crate::key::CacheKey;
@@ -45,6 +45,15 @@ pub struct Found {
     pub variants: Arc<Variants>,
     /// The tier that had what was wanted.
     pub tier: Tier,
+}
+
+/// Where the coding of content in a file is.
+#[derive(Debug)]
+pub enum CodedContent {
+    /// In memory: it is short.
+    Whole(Bytes),
+    /// In a file of its own, all of it.
+    Written(LargeWriter),
 }
 
 /// Stored responses in memory and, where there is one, on disk.
@@ -208,7 +217,7 @@ impl TieredStore {
 
     /// Keeps the content of `response` in another coding, if that is still stored. `response` may be the head of a flight:
     /// what was stored of that has the same metadata and fields, and content.
-    pub fn add_coded(&self, key: &CacheKey, response: &Arc<StoredResponse>, coding: Coding, content: Bytes) {
+    pub async fn add_coded(&self, key: &CacheKey, response: &Arc<StoredResponse>, coding: Coding, content: Bytes) {
         let is_it = |variant: &&Variant| {
             let stored = &variant.response;
             let same = || stored.metadata() == response.metadata() && stored.fields() == response.fields();
@@ -217,15 +226,27 @@ impl TieredStore {
         let of = |variants: &Variants| variants.iter().find(is_it).map(|variant| Arc::clone(&variant.response));
         if let Some(stored) = self.memory.get(key).and_then(|variants| of(&variants)) {
             if let Some(disk) = &self.disk {
-                disk.add_coded(key, &stored, coding, content.clone());
+                disk.add_coded(key, &stored, None, coding, content.clone());
             }
             self.memory.add_coded(key, &stored, coding, content);
         } else if let Some(disk) = &self.disk
-            && let Lookup::Ready(variants) = disk.get(key)
-            && let Some(stored) = of(&variants)
+            && let Some(stored) = of(&disk.load(key).await)
         {
             // Memory did not admit it.
-            disk.add_coded(key, &stored, coding, content);
+            disk.add_coded(key, &stored, None, coding, content);
+        }
+    }
+
+    /// Keeps the content of `variant`, which is in a file, in another coding; whether that was possible, and it is still
+    /// stored.
+    pub async fn keep_coded(&self, key: &CacheKey, variant: &Variant, coding: Coding, content: CodedContent) -> bool {
+        let (Some(disk), Some(file), response) = (&self.disk, &variant.large, &variant.response) else { return false };
+        if !disk.is_stored(key, response) {
+            return false;
+        }
+        match content {
+            CodedContent::Whole(content) => disk.add_coded(key, response, Some(file), coding, content),
+            CodedContent::Written(writer) => disk.commit_coded(key, response, file, coding, writer).await,
         }
     }
 

@@ -132,7 +132,7 @@ async fn codings_and_freshened_fields_survive_a_restart() {
     let store = open(directory.path());
     let old = response("a");
     store.insert(&key("/a"), Arc::clone(&old));
-    store.add_coded(&key("/a"), &old, Coding::Brotli, Bytes::from_static(b"br"));
+    store.add_coded(&key("/a"), &old, Coding::Brotli, Bytes::from_static(b"br")).await;
     let fresh = Arc::new(old.made_stale(crate::clock::Timestamp::from_secs(5)));
     store.freshen(&key("/a"), &Variant::new(old), Arc::clone(&fresh));
     drop(store);
@@ -175,7 +175,7 @@ async fn a_coding_made_in_flight_is_kept_in_both_tiers() {
         if forgotten {
             store.memory.remove(&key(&name));
         }
-        store.add_coded(&key(&name), &flight, Coding::Gzip, Bytes::from_static(b"gzip"));
+        store.add_coded(&key(&name), &flight, Coding::Gzip, Bytes::from_static(b"gzip")).await;
         let gzip = |found: &Found| found.variants.iter().next().unwrap().coded(Coding::Gzip).cloned();
         let found = store.get(&key(&name), |_| true).await.unwrap();
         assert_eq!(found.tier, if forgotten { Tier::Disk } else { Tier::Memory });
@@ -200,7 +200,7 @@ fn on_disk_alone(path: &std::path::Path, name: &str) -> TieredStore {
     let store = TieredStore::new(MemoryStore::new(0, 4096), Some(DiskStore::open(config).unwrap()));
     let stored = response("as it came");
     store.insert(&key(name), Arc::clone(&stored));
-    store.disk.as_ref().unwrap().add_coded(&key(name), &stored, Coding::Gzip, Bytes::from_static(b"gzip"));
+    store.disk.as_ref().unwrap().add_coded(&key(name), &stored, None, Coding::Gzip, Bytes::from_static(b"gzip"));
     store.disk.as_ref().unwrap().flush();
     store
 }

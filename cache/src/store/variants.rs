@@ -24,6 +24,8 @@ pub struct Variant {
     pub response: Arc<StoredResponse>,
     /// Its content, compressed once and served many times.
     pub coded: Vec<(Coding, Bytes)>,
+    /// The same, where that is in files: only of content that is in a file itself.
+    pub coded_large: Vec<(Coding, Arc<LargeContent>)>,
     /// Heads made of it.
     pub prepared: Arc<Prepared>,
     /// Its content, where that is in a file and not in the response.
@@ -34,7 +36,7 @@ impl Variant {
     /// A response as it arrived, with its content.
     #[must_use]
     pub fn new(response: Arc<StoredResponse>) -> Self {
-        Self { response, coded: Vec::new(), prepared: Arc::default(), large: None }
+        Self { response, coded: Vec::new(), coded_large: Vec::new(), prepared: Arc::default(), large: None }
     }
 
     /// A response whose content is in a file.
@@ -46,7 +48,8 @@ impl Variant {
     /// The same content with the fields of `response`.
     #[must_use]
     pub fn freshened(&self, response: Arc<StoredResponse>) -> Self {
-        Self { coded: self.coded.clone(), large: self.large.clone(), ..Self::new(response) }
+        let (coded, coded_large) = (self.coded.clone(), self.coded_large.clone());
+        Self { coded, coded_large, large: self.large.clone(), ..Self::new(response) }
     }
 
     /// Whether it is known that no purge up to number `last` ([`crate::purge::Purges::last`]) concerns it.
@@ -69,6 +72,12 @@ impl Variant {
     #[must_use]
     pub fn coded(&self, coding: Coding) -> Option<&Bytes> {
         self.coded.iter().find(|(made, _)| *made == coding).map(|(_, content)| content)
+    }
+
+    /// The same, where that is in a file.
+    #[must_use]
+    pub fn coded_large(&self, coding: Coding) -> Option<&Arc<LargeContent>> {
+        self.coded_large.iter().find(|(made, _)| *made == coding).map(|(_, content)| content)
     }
 }
 

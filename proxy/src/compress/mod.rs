@@ -8,6 +8,7 @@ mod eligible;
 mod encoder;
 pub(crate) mod fields;
 pub(crate) mod files;
+pub(crate) mod large;
 pub(crate) mod once;
 pub(crate) mod stream;
 

@@ -39,7 +39,7 @@ impl Encodings {
                 let task = tokio::task::spawn_blocking(move || encode_all(coding, Quality::Store, &content));
                 let made = task.await.ok()?.ok()?;
                 lasting.metrics.compressed(coding);
-                lasting.store.add_coded(key, response, coding, made.clone());
+                lasting.store.add_coded(key, response, coding, made.clone()).await;
                 Some(made)
             })
             .await

@@ -64,8 +64,7 @@ pub(super) fn find(
     match &place {
         Place::InMemory(_) => {
             let made = variant.prepared.made(runtime.generation)?;
-            let made = made.as_ref()?;
-            let coding = coding(site, made, seen.accept_encoding);
+            let coding = coding(site, &made, seen.accept_encoding);
             let (head, status) = conditional(made.form(coding)?, seen)?;
             let content = match (status, coding) {
                 (StatusCode::NOT_MODIFIED, _) => None,

@@ -133,7 +133,9 @@ impl DiskStore {
             Err(what) => return damaged(&what.to_string()),
         };
         match Head::decode(record.head) {
-            Some(Head::Response { large: Some((length, table)), .. }) if slot.is_large() => {
+            Some(
+                Head::Response { large: Some((length, table)), .. } | Head::CodedLarge { large: (length, table), .. },
+            ) if slot.is_large() => {
                 let Some(file) = shared.large.get(slot.position()) else {
                     return damaged("large content is missing");
                 };
@@ -151,7 +153,7 @@ impl DiskStore {
                     Err(_) => Verdict::Unknown,
                 }
             }
-            Some(Head::Response { large: None, .. } | Head::Coded { .. }) => {
+            Some(Head::Response { large: None, .. } | Head::Coded { .. }) if !slot.is_large() => {
                 Verdict::Sound(record.content.len() as u64)
             }
             _ => damaged("metadata that cannot be decoded"),

@@ -26,6 +26,13 @@ pub(super) enum Head<'a> {
     Coded { base: (u32, u64) },
     /// A tombstone.
     Removed,
+    /// As `Coded`, where the coded content is in a file: `large` as above. It came later and stands last, so that what was
+    /// written before it is read as before.
+    CodedLarge {
+        base: (u32, u64),
+        #[serde(borrow)]
+        large: (u64, &'a [u8]),
+    },
 }
 
 /// [`Metadata`] and fields as they are written.

@@ -1,5 +1,10 @@
 //! Where each record is: 24 bytes an entry, in a table that is split by hash.
 //!
+//! A table of hashbrown doubles when it is full, so it is between 44 and 88 % full. Shards of one size would all double at
+//! the same moment, and just after that half of the memory would hold nothing. Here each has another share of the hashes,
+//! spread over an octave: at any moment some are just before doubling and some just after it, and an entry takes 40 to 44
+//! bytes however many there are.
+//!
 //! The index holds hashes, not keys: a record is compared with the whole key when it is read, and one of another key is a
 //! miss. What the index holds is always what a replay of the log would give, so a restart neither loses nor revives.
 
@@ -14,7 +19,10 @@ use super::format::{Header, Kind, Label};
 use super::queue::Put;
 
 /// Locks the table is split into; each is held for a probe.
-const SHARDS: usize = 64;
+const SHARDS: u8 = 64;
+
+/// Parts the hashes are split into; each belongs to one shard. The largest shard has twice as many as the smallest.
+const PARTS: usize = 2048;
 
 /// Most entries under one hash: variants and their codings. The oldest makes room.
 const MOST: usize = 32;
@@ -109,6 +117,8 @@ impl Shard {
 #[derive(Debug)]
 pub(super) struct Index {
     shards: Vec<Mutex<Shard>>,
+    /// The shard of each part of the hashes.
+    parts: Box<[u8]>,
     objects: AtomicU64,
 }
 
@@ -139,7 +149,26 @@ impl Plain {
 impl Index {
     pub(super) fn new() -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, objects: AtomicU64::new(0) }
+        Self { shards, parts: parts(), objects: AtomicU64::new(0) }
+    }
+
+    /// Takes memory for so many entries at once, rather than for half of them first. [`Index::fit`] gives back what it was too
+    /// much.
+    pub(super) fn expect(&self, entries: usize) {
+        let mut parts = vec![0_usize; self.shards.len()];
+        for shard in &self.parts {
+            parts.get_mut(usize::from(*shard)).into_iter().for_each(|parts| *parts += 1);
+        }
+        for (shard, parts) in self.shards.iter().zip(parts) {
+            shard.lock().table.reserve(entries.saturating_mul(parts) / PARTS, |slot| slot.hash);
+        }
+    }
+
+    /// Gives back memory for entries that are not there.
+    pub(super) fn fit(&self) {
+        for shard in &self.shards {
+            shard.lock().table.shrink_to_fit(|slot| slot.hash);
+        }
     }
 
     /// Entries.
@@ -214,6 +243,19 @@ impl Index {
     pub(super) fn slots_of(&self, hash: u64) -> Vec<Slot> {
         let all = |shard: &mut Shard| shard.table.iter_hash(hash).filter(|slot| slot.hash == hash).copied().collect();
         self.with(hash, all).unwrap_or_default()
+    }
+
+    /// Whether there is an entry of form 0 of this variant, on its way or written.
+    pub(super) fn has_response(&self, hash: u64, variance: u32) -> bool {
+        let probe = |shard: &mut Shard| {
+            let mut pending = shard.pending.get(&hash).into_iter().flatten();
+            pending.any(|put| put.label.variance == variance && put.label.form == 0)
+                || shard
+                    .table
+                    .iter_hash(hash)
+                    .any(|slot| slot.hash == hash && slot.variance() == variance && slot.form() == 0)
+        };
+        self.with(hash, probe).unwrap_or(false)
     }
 
     /// A put is on its way.
@@ -326,9 +368,23 @@ impl Index {
 
     fn with<T>(&self, hash: u64, run: impl FnOnce(&mut Shard) -> T) -> Option<T> {
         // hashbrown uses the lowest and the topmost bits.
-        let shard = usize::try_from((hash >> 40) % SHARDS as u64).unwrap_or(0);
-        self.shards.get(shard).map(|shard| run(&mut shard.lock()))
+        let part = usize::try_from((hash >> 40) % PARTS as u64).unwrap_or(0);
+        let shard = self.parts.get(part).and_then(|shard| self.shards.get(usize::from(*shard)));
+        shard.map(|shard| run(&mut shard.lock()))
     }
+}
+
+/// Gives each shard its share: the next has `2^(1/SHARDS)` times as many parts as the one before it.
+fn parts() -> Box<[u8]> {
+    let weight = |shard: u8| (f64::from(shard) / f64::from(SHARDS)).exp2();
+    let all: f64 = (0..SHARDS).map(weight).sum();
+    let mut parts = Vec::with_capacity(PARTS);
+    let mut until = 0.0;
+    for shard in 0..SHARDS {
+        until += weight(shard) / all;
+        parts.resize_with(((until * PARTS as f64).round() as usize).min(PARTS), || shard);
+    }
+    parts.into()
 }
 
 /// Puts `slot` in place of what `label` replaces.
@@ -389,6 +445,26 @@ mod tests {
         }
         assert_eq!(index.len(), MOST as u64);
         assert_eq!(offsets(&index, 5).last(), Some(&(64 * 9)));
+    }
+
+    #[test]
+    fn an_entry_takes_some_44_bytes_however_many_there_are() {
+        let index = Index::new();
+        let taken = || index.shards.iter().map(|shard| shard.lock().table.allocation_size()).sum::<usize>();
+        let mut state = 1_u64;
+        for number in 1..=200_000_u32 {
+            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            index.apply(slot(state ^ (state >> 32), 64, 0, 0), Kind::Put);
+            if number >= 50_000 && number.is_multiple_of(1000) {
+                let each = taken() as f64 / f64::from(number);
+                assert!(each < 46.0, "{each} with {number}");
+            }
+        }
+        index.expect(1_000_000);
+        assert!(taken() > 200_000 * 60);
+        index.fit();
+        assert!(taken() < 200_000 * 46);
+        assert_eq!(index.len(), 200_000);
     }
 
     #[test]

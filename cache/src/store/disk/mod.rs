@@ -362,13 +362,19 @@ impl DiskStore {
         stored
     }
 
-    /// Keeps the content of `response` in another coding.
-    pub fn add_coded(&self, key: &CacheKey, response: &StoredResponse, coding: Coding, content: Bytes) -> bool {
-        let variance = self.shared.variance(response.variance());
-        let fits = (content.len() as u64) < LARGE;
-        let label = Label { kind: Kind::Put, variance, form: head::form(coding), large: false };
-        let base = large::identity(response.content());
-        self.enqueue(key, label, Content::Coded { coding, content, base }, fits)
+    /// Keeps the content of `response` in another coding. `file` is the content where it is not in the response.
+    pub fn add_coded(
+        &self,
+        key: &CacheKey,
+        response: &StoredResponse,
+        file: Option<&LargeContent>,
+        coding: Coding,
+        content: Bytes,
+    ) -> bool {
+        let length = content.len() as u64;
+        let label = self.coded_label(response, coding, length >= LARGE);
+        let base = file.map_or_else(|| large::identity(response.content()), LargeContent::identity);
+        self.enqueue(key, label, Content::Coded { coding, content, base }, length <= self.max_object())
     }
 
     /// Begins a large file for a response to `key`, with room for `length` bytes where that is known.
@@ -385,20 +391,56 @@ impl DiskStore {
 
     /// Stores `response`, whose content is what `writer` wrote: all of it.
     pub async fn commit_large(&self, key: &CacheKey, response: Arc<StoredResponse>, writer: LargeWriter) -> bool {
+        let variance = self.shared.variance(response.variance());
+        let label = Label { kind: Kind::Put, variance, form: 0, large: true };
+        let content = |large::Written { file, length, table }| Content::File { response, file, length, table };
+        self.commit(key, label, writer, content).await
+    }
+
+    /// Keeps the content of `response`, which is `file`, in another coding: what `writer` wrote.
+    pub async fn commit_coded(
+        &self,
+        key: &CacheKey,
+        response: &StoredResponse,
+        file: &LargeContent,
+        coding: Coding,
+        writer: LargeWriter,
+    ) -> bool {
+        let (label, base) = (self.coded_label(response, coding, true), file.identity());
+        let content = |large::Written { file, length, table }| Content::CodedFile { coding, base, file, length, table };
+        self.commit(key, label, writer, content).await
+    }
+
+    async fn commit(
+        &self,
+        key: &CacheKey,
+        label: Label,
+        writer: LargeWriter,
+        content: impl FnOnce(large::Written) -> Content,
+    ) -> bool {
         let finished = tokio::task::spawn_blocking(move || writer.finish()).await;
         let Ok(Ok(written)) = finished else {
             Counters::count(&self.shared.counters.rejections);
             return false;
         };
-        let variance = self.shared.variance(response.variance());
-        let label = Label { kind: Kind::Put, variance, form: 0, large: true };
-        let large::Written { file, length, table } = written;
-        let path = file.path.clone();
-        let stored = self.enqueue(key, label, Content::File { response, file, length, table }, true);
+        let path = written.file.path.clone();
+        let stored = self.enqueue(key, label, content(written), true);
         if !stored {
             let _ = self.shared.io.unlink(&path);
         }
         stored
+    }
+
+    fn coded_label(&self, response: &StoredResponse, coding: Coding, large: bool) -> Label {
+        let variance = self.shared.variance(response.variance());
+        Label { kind: Kind::Put, variance, form: head::form(coding), large }
+    }
+
+    /// Whether a response to `key` with the variance of `response` is still stored.
+    #[must_use]
+    pub fn is_stored(&self, key: &CacheKey, response: &StoredResponse) -> bool {
+        let variance = self.shared.variance(response.variance());
+        self.shared.hash(key).is_some_and(|hash| self.shared.index.has_response(hash, variance))
     }
 
     /// Removes all variants of `key`. None of them is found any more when this returns.

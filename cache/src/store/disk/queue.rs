@@ -34,6 +34,8 @@ pub(super) enum Content {
     Response(Arc<StoredResponse>),
     /// The content of a response (`base`: its checksum and length) in another coding.
     Coded { coding: Coding, content: Bytes, base: (u32, u64) },
+    /// The same, where that is in a file already.
+    CodedFile { coding: Coding, base: (u32, u64), file: Arc<LargeFile>, length: u64, table: Bytes },
     /// A response whose content is in a file already.
     File { response: Arc<StoredResponse>, file: Arc<LargeFile>, length: u64, table: Bytes },
 }
@@ -43,7 +45,7 @@ impl Put {
         match &self.content {
             Content::Response(response) => response.content().len() as u64,
             Content::Coded { content, .. } => content.len() as u64,
-            Content::File { table, .. } => table.len() as u64,
+            Content::File { table, .. } | Content::CodedFile { table, .. } => table.len() as u64,
         }
     }
 }

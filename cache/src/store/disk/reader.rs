@@ -12,17 +12,16 @@ use rustix::fs::{CWD, Mode as Permissions, OFlags, ResolveFlags, openat2};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::Shared;
-use super::format::{self, Unreadable};
+use super::format::{self, Record, Unreadable};
 use super::head::{self, Head};
 use super::index::{Found, Slot};
-use super::large::{self, LargeContent};
+use super::large::{self, LargeContent, LargeFile};
 use super::queue::{Content, Put};
 use super::stats::Counters;
 use crate::buffer::Buffer;
 use crate::key::CacheKey;
 use crate::semantics::coding::Coding;
 use crate::store::variants::{Variant, Variants};
-use crate::stored::StoredResponse;
 
 /// Whether a read may wait for the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,11 +131,31 @@ fn fill(shared: &Shared, file: &File, buffer: &mut [u8], at: u64, mode: Mode) ->
 /// One entry of a key.
 enum Item {
     Response { variance: u32, identity: (u32, u64), variant: Variant },
-    Coded { variance: u32, base: (u32, u64), coding: Coding, content: Bytes },
+    Coded { variance: u32, base: (u32, u64), coding: Coding, content: Coded },
+}
+
+enum Coded {
+    Whole(Bytes),
+    InFile(Arc<LargeContent>),
+}
+
+impl Item {
+    fn into_response(self) -> Option<Variant> {
+        match self {
+            Self::Response { variant, .. } => Some(variant),
+            Self::Coded { .. } => None,
+        }
+    }
 }
 
 /// The stored responses of `key` among what was found; `None` when a read would block.
 pub(super) fn read(shared: &Arc<Shared>, key: &CacheKey, found: Found, mode: Mode) -> Option<Variants> {
+    if let (true, [slot]) = (found.pending.is_empty(), &*found.slots) {
+        // The most frequent case. A coding alone is of no use.
+        let item = entry(shared, key, slot, mode)?;
+        let variant = item.and_then(Item::into_response);
+        return Some(variant.map_or_else(Variants::default, |variant| Variants::newest_first(vec![variant])));
+    }
     let mut items = Vec::with_capacity(found.pending.len() + found.slots.len());
     let mut seen: Vec<(u32, u8)> = Vec::new();
     for put in found.pending.iter().filter(|put| put.key == *key) {
@@ -167,7 +186,10 @@ fn assemble(items: Vec<Item>) -> Variants {
         // A coding of content that has been replaced is of no use.
         let of = variants.iter_mut().find(|(v, identity, _)| (*v, *identity) == (variance, base));
         if let Some((_, _, variant)) = of {
-            variant.coded.push((coding, content));
+            match content {
+                Coded::Whole(content) => variant.coded.push((coding, content)),
+                Coded::InFile(content) => variant.coded_large.push((coding, content)),
+            }
         }
     }
     Variants::newest_first(variants.into_iter().map(|(_, _, variant)| variant).collect())
@@ -182,23 +204,32 @@ fn pending(shared: &Arc<Shared>, put: &Put) -> Option<Item> {
             Some(Item::Response { variance, identity, variant: Variant::new(Arc::clone(response)) })
         }
         Content::Coded { coding, content, base } => {
-            Some(Item::Coded { variance, base: *base, coding: *coding, content: content.clone() })
+            let content = Coded::Whole(content.clone());
+            Some(Item::Coded { variance, base: *base, coding: *coding, content })
+        }
+        Content::CodedFile { coding, base, file, length, table } => {
+            let content = Coded::InFile(Arc::new(pending_file(shared, put, file, *length, table)?));
+            Some(Item::Coded { variance, base: *base, coding: *coding, content })
         }
         Content::File { response, file, length, table } => {
-            let handle = File::open(&file.path).ok()?;
-            let slot = Slot::new(put.hash, 0, 0, 0, put.label);
-            let content = LargeContent {
-                handle,
-                file: Arc::clone(file),
-                length: *length,
-                table: table.clone(),
-                slot,
-                shared: Arc::clone(shared),
-            };
+            let content = pending_file(shared, put, file, *length, table)?;
             let variant = Variant::in_file(Arc::clone(response), Arc::new(content));
             Some(Item::Response { variance, identity: (crc32fast::hash(table), *length), variant })
         }
     }
+}
+
+fn pending_file(
+    shared: &Arc<Shared>,
+    put: &Put,
+    file: &Arc<LargeFile>,
+    length: u64,
+    table: &Bytes,
+) -> Option<LargeContent> {
+    let handle = File::open(&file.path).ok()?;
+    let slot = Slot::new(put.hash, 0, 0, 0, put.label);
+    let (file, table, shared) = (Arc::clone(file), table.clone(), Arc::clone(shared));
+    Some(LargeContent { handle, file, length, table, slot, shared })
 }
 
 /// Reads the entry at `slot`: outer `None` when that would block, inner when it is no answer.
@@ -245,61 +276,91 @@ fn decode(shared: &Arc<Shared>, key: &CacheKey, slot: &Slot, bytes: &Bytes, mode
     let content = bytes.slice_ref(record.content);
     let variance = slot.variance();
     match Head::decode(record.head).ok_or(Unreadable::Metadata)? {
-        Head::Coded { base } => {
+        Head::Coded { base } if !slot.is_large() => {
             let coding = head::coding(slot.form()).ok_or(Unreadable::Metadata)?;
-            Ok(Decoded::Item(Item::Coded { variance, base, coding, content }))
+            Ok(Decoded::Item(Item::Coded { variance, base, coding, content: Coded::Whole(content) }))
+        }
+        Head::CodedLarge { base, large } if slot.is_large() => {
+            let coding = head::coding(slot.form()).ok_or(Unreadable::Metadata)?;
+            let content = match large_content(shared, slot, bytes, &record, large, mode)? {
+                Opened::Content(content) => content,
+                Opened::Blocks => return Ok(Decoded::Blocks),
+                Opened::Unknown => return Ok(Decoded::OtherKey),
+            };
+            let (_, length) = base;
+            // Where the content itself is read whole, so are its codings: both are for memory then.
+            if length > shared.config.whole {
+                let content = Coded::InFile(Arc::new(content));
+                return Ok(Decoded::Item(Item::Coded { variance, base, coding, content }));
+            }
+            Ok(whole(&content, mode, |content| Item::Coded { variance, base, coding, content: Coded::Whole(content) }))
         }
         Head::Response { response, large: None } if !slot.is_large() => {
             let identity = (record.header.content_crc, content.len() as u64);
             let response = response.into_response(bytes, content).ok_or(Unreadable::Metadata)?;
             Ok(Decoded::Item(Item::Response { variance, identity, variant: Variant::new(Arc::new(response)) }))
         }
-        Head::Response { response, large: Some((length, table)) } if slot.is_large() => {
-            let table = bytes.slice_ref(table);
-            let identity = (crc32fast::hash(&table), length);
-            if identity.0 != record.header.content_crc || table.len() as u64 != length.div_ceil(large::BLOCK) * 4 {
-                return Err(Unreadable::Content);
-            }
+        Head::Response { response, large: Some(large) } if slot.is_large() => {
             let response = response.into_response(bytes, Bytes::new()).ok_or(Unreadable::Metadata)?;
-            match open_large(shared, slot, length, table, mode) {
-                Some(Ok(content)) => Ok(with_large(shared, variance, identity, response, content, mode)),
-                Some(Err(error)) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
-                    Err(Unreadable::Content)
-                }
-                // Too many open files, say: that is no reason to drop the entry.
-                Some(Err(error)) => {
-                    Counters::count(&shared.counters.read_errors);
-                    tracing::warn!(%error, "disk tier: large content cannot be opened");
-                    Ok(Decoded::OtherKey)
-                }
-                None => Ok(Decoded::Blocks),
+            let content = match large_content(shared, slot, bytes, &record, large, mode)? {
+                Opened::Content(content) => content,
+                Opened::Blocks => return Ok(Decoded::Blocks),
+                Opened::Unknown => return Ok(Decoded::OtherKey),
+            };
+            let identity = (record.header.content_crc, content.length());
+            let item = |variant| Item::Response { variance, identity, variant };
+            // Content that fits the memory tier is read whole, so that it can be promoted; longer content stays in its file.
+            if content.length() > shared.config.whole {
+                return Ok(Decoded::Item(item(Variant::in_file(Arc::new(response), Arc::new(content)))));
             }
+            Ok(whole(&content, mode, |content| item(Variant::new(Arc::new(response.with_content(content))))))
         }
         _ => Err(Unreadable::Metadata),
     }
 }
 
-/// Content that fits the memory tier is read whole, so that it can be promoted; longer content stays in its file.
-fn with_large(
-    shared: &Shared,
-    variance: u32,
-    identity: (u32, u64),
-    response: StoredResponse,
-    content: LargeContent,
+enum Opened {
+    Content(LargeContent),
+    Blocks,
+    /// It cannot be opened at the moment.
+    Unknown,
+}
+
+/// The content that a record in the log points at; `large` is its length and its table.
+fn large_content(
+    shared: &Arc<Shared>,
+    slot: &Slot,
+    bytes: &Bytes,
+    record: &Record<'_>,
+    (length, table): (u64, &[u8]),
     mode: Mode,
-) -> Decoded {
-    if content.length() > shared.config.whole {
-        let variant = Variant::in_file(Arc::new(response), Arc::new(content));
-        return Decoded::Item(Item::Response { variance, identity, variant });
+) -> Result<Opened, Unreadable> {
+    let table = bytes.slice_ref(table);
+    if crc32fast::hash(&table) != record.header.content_crc || table.len() as u64 != length.div_ceil(large::BLOCK) * 4 {
+        return Err(Unreadable::Content);
     }
+    match open_large(shared, slot, length, table, mode) {
+        Some(Ok(content)) => Ok(Opened::Content(content)),
+        Some(Err(error)) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+            Err(Unreadable::Content)
+        }
+        // Too many open files, say: that is no reason to drop the entry.
+        Some(Err(error)) => {
+            Counters::count(&shared.counters.read_errors);
+            tracing::warn!(%error, "disk tier: large content cannot be opened");
+            Ok(Opened::Unknown)
+        }
+        None => Ok(Opened::Blocks),
+    }
+}
+
+/// The item made of all of `content`, where that may be waited for.
+fn whole(content: &LargeContent, mode: Mode, item: impl FnOnce(Bytes) -> Item) -> Decoded {
     if mode == Mode::Inline {
         return Decoded::Blocks;
     }
     match content.whole() {
-        Ok(whole) => {
-            let variant = Variant::new(Arc::new(response.with_content(whole)));
-            Decoded::Item(Item::Response { variance, identity, variant })
-        }
+        Ok(whole) => Decoded::Item(item(whole)),
         // It has been counted, and the entry is gone.
         Err(_) => Decoded::OtherKey,
     }

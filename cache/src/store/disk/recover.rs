@@ -65,6 +65,8 @@ pub(super) fn recover(shared: &Shared) -> io::Result<Recovered> {
     }
     let mut recovery =
         Recovery { shared, pointers: HashMap::new(), next: Recovered { next_segment: 1, next_sequence: 1 } };
+    let records = |id: &u32| segment::records(&shared.directory, *id, shared.nonce());
+    shared.index.expect(found.segments.iter().map(records).sum());
     for (index, id) in found.segments.iter().enumerate() {
         let before = index.checked_sub(1).and_then(|index| found.segments.get(index));
         if before.is_some_and(|before| before + 1 != *id) {
@@ -73,6 +75,7 @@ pub(super) fn recover(shared: &Shared) -> io::Result<Recovered> {
         recovery.segment(*id, index + 1 == found.segments.len())?;
     }
     recovery.large(&found.large)?;
+    shared.index.fit();
     let next = recovery.next;
     let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     shared.counters.recovery_micros.store(took, Ordering::Relaxed);

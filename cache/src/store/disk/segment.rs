@@ -12,8 +12,9 @@ use super::index::Slot;
 use super::io::Io;
 use super::space::Reservation;
 
-/// Bytes of an entry of the table of contents.
+/// Bytes of an entry of the table of contents, and of the parts it is read in.
 const ENTRY: usize = 32;
+const PART: usize = ENTRY << 11;
 
 /// "seg" and "toc", so that neither unit passes for the other.
 const HEAD_MARK: u32 = 0x0067_6573;
@@ -120,24 +121,55 @@ impl Segment {
 
     /// The table of contents; `None` when it is not sealed, or not readable.
     pub(super) fn toc(&self, nonce: u64) -> Option<Toc> {
-        let length = self.file.metadata().ok()?.len();
+        let foot = Foot::read(&self.file, nonce).filter(|foot| foot.id == self.id)?;
+        let mut entries = Vec::with_capacity(foot.count);
+        let mut crc = crc32fast::Hasher::new();
+        let (mut at, mut left) = (u64::from(foot.end), foot.count * ENTRY);
+        // In parts: a start goes through all of them, and what it takes for that it keeps for a while.
+        let mut part = vec![0; left.min(PART)];
+        while left > 0 {
+            part.truncate(left);
+            self.file.read_exact_at(&mut part, at).ok()?;
+            crc.update(&part);
+            for entry in part.chunks_exact(ENTRY) {
+                entries.push(decode(entry)?);
+            }
+            at += part.len() as u64;
+            left -= part.len();
+        }
+        (crc.finalize() == foot.crc).then_some(Toc { entries, next_sequence: foot.next_sequence })
+    }
+}
+
+/// The end of a sealed segment.
+struct Foot {
+    id: u32,
+    /// Where the table begins.
+    end: u32,
+    count: usize,
+    crc: u32,
+    next_sequence: u64,
+}
+
+impl Foot {
+    /// `None` when the file does not end with one that fits its length.
+    fn read(file: &File, nonce: u64) -> Option<Self> {
         let mut foot = [0; UNIT];
-        let foot_at = length.checked_sub(UNIT as u64)?;
-        self.file.read_exact_at(&mut foot, foot_at).ok()?;
+        let at = file.metadata().ok()?.len().checked_sub(UNIT as u64)?;
+        file.read_exact_at(&mut foot, at).ok()?;
         let (next_sequence, mut words) = read_unit(&foot, nonce, FOOT_MARK)?;
         let (id, end, count, crc) = (words.u32(), words.u32(), words.u32(), words.u32());
-        let bytes = usize::try_from(count).ok()?.checked_mul(ENTRY)?;
-        if id != self.id || u64::from(end) + bytes as u64 != foot_at {
-            return None;
-        }
-        let mut table = vec![0; bytes];
-        self.file.read_exact_at(&mut table, end.into()).ok()?;
-        if crc32fast::hash(&table) != crc {
-            return None;
-        }
-        let entries = table.chunks_exact(ENTRY).map(decode).collect::<Option<Vec<_>>>()?;
-        Some(Toc { entries, next_sequence })
+        let count = usize::try_from(count).ok()?;
+        let bytes = count.checked_mul(ENTRY)?;
+        (u64::from(end) + bytes as u64 == at).then_some(Self { id, end, count, crc, next_sequence })
     }
+}
+
+/// How many records the segment with this id has, if it is sealed and says so; for what depends on being right, there is
+/// [`Segment::toc`].
+pub(super) fn records(directory: &Path, id: u32, nonce: u64) -> usize {
+    let foot = File::open(path(directory, id)).ok().and_then(|file| Foot::read(&file, nonce));
+    foot.map_or(0, |foot| foot.count)
 }
 
 fn decode(bytes: &[u8]) -> Option<Entry> {

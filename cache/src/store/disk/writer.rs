@@ -315,6 +315,12 @@ impl Writer {
                 let head = encoded(Head::Response { response: Wire::of(response), large: Some((length, table)) })?;
                 self.append_pointer(draft, &head, table, written.file)
             }
+            Content::Coded { content, base, .. } if content.len() as u64 >= LARGE => {
+                let written = self.write_file(put.hash, content)?;
+                let (length, table) = (content.len() as u64, &written.table);
+                let head = encoded(Head::CodedLarge { base: *base, large: (length, table) })?;
+                self.append_pointer(draft, &head, table, written.file)
+            }
             Content::Coded { content, base, .. } => {
                 let head = encoded(Head::Coded { base: *base })?;
                 let crc = crc32fast::hash(content);
@@ -322,6 +328,10 @@ impl Writer {
             }
             Content::File { response, file, length, table } => {
                 let head = encoded(Head::Response { response: Wire::of(response), large: Some((*length, table)) })?;
+                self.append_pointer(draft, &head, table, Arc::clone(file))
+            }
+            Content::CodedFile { base, file, length, table, .. } => {
+                let head = encoded(Head::CodedLarge { base: *base, large: (*length, table) })?;
                 self.append_pointer(draft, &head, table, Arc::clone(file))
             }
         }
@@ -371,7 +381,7 @@ impl Writer {
 
     /// Removes the file of a put that will not be written. One that a slot still points at stays.
     fn discard(&self, put: &Put) {
-        if let Content::File { file, .. } = &put.content
+        if let Content::File { file, .. } | Content::CodedFile { file, .. } = &put.content
             && put.label.kind == Kind::Put
         {
             let _ = self.shared.io.unlink(&file.path);

@@ -43,11 +43,19 @@ impl Source {
         }
     }
 
-    /// Whether the content is in a file of the disk tier: then it is not held in memory in any coding.
-    fn is_in_file(&self) -> bool {
+    /// Whether a client can have the content in `coding`. What is in a file of the disk tier is coded in the background, to
+    /// another file; until then it goes out as it is, for it may be long and the client waits.
+    fn is_to_be_had(&self, context: &Context, key: &CacheKey, coding: Coding) -> bool {
         match self {
-            Self::Stored(variant) => variant.large.is_some(),
-            Self::Flight(flight) => flight.body.is_in_file(),
+            Self::Stored(variant) if variant.large.is_some() => {
+                let is_kept = variant.coded(coding).is_some() || variant.coded_large(coding).is_some();
+                if !is_kept {
+                    compress::large::begin(context.lasting(), key, variant, coding);
+                }
+                is_kept
+            }
+            Self::Stored(_) => true,
+            Self::Flight(flight) => !flight.body.is_in_file(),
         }
     }
 
@@ -67,7 +75,8 @@ pub(crate) async fn represent(context: &Context, site: &Site, key: &CacheKey, so
     let request = &context.request;
     let mut fields = response.fields().clone();
     fields.remove(CONTENT_LENGTH);
-    let coding = choose(context, site, status, &mut fields, source.length()).filter(|_| !source.is_in_file());
+    let coding = choose(context, site, status, &mut fields, source.length());
+    let coding = coding.filter(|coding| source.is_to_be_had(context, key, *coding));
     if let Some(coding) = coding {
         compress::fields::encoded(&mut fields, coding, None);
     }
@@ -172,6 +181,10 @@ async fn coded(
     let lasting = context.lasting();
     let (content, length) = match source {
         Source::Stored(variant) => {
+            if let Some(file) = variant.coded_large(coding) {
+                let (content, length) = (Content::Stored(file.reader(0..file.length())), Some(file.length()));
+                return Some(Answer { status, fields, content, length });
+            }
             let content = match variant.coded(coding) {
                 Some(content) => content.clone(),
                 None => lasting.encodings.get(lasting, key, &variant.response, coding).await?,
@@ -183,7 +196,9 @@ async fn coded(
         Source::Flight(flight) => {
             let body = flight.coded(coding, || {
                 let (store, key, response) = (Arc::clone(lasting), key.clone(), Arc::clone(&flight.response));
-                let keep = move |content: Bytes| store.store.add_coded(&key, &response, coding, content);
+                let keep = move |content: Bytes| {
+                    tokio::spawn(async move { store.store.add_coded(&key, &response, coding, content).await });
+                };
                 lasting.metrics.compressed(coding);
                 compress::stream::start(flight.body.reader()?, coding, Retention::Keep, &lasting.spool, keep).ok()
             });

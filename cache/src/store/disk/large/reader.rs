@@ -47,6 +47,11 @@ impl LargeContent {
         self.length
     }
 
+    /// What tells it from other content.
+    pub(in super::super) fn identity(&self) -> (u32, u64) {
+        (crc32fast::hash(&self.table), self.length)
+    }
+
     /// A reader of `range`, cut to what there is.
     #[must_use]
     pub fn reader(self: &Arc<Self>, range: Range<u64>) -> LargeReader {

@@ -175,3 +175,124 @@ fn the_number_of_a_file_that_is_gone_is_not_used_again() {
         assert_eq!((store.stats().objects, store.stats().corrupt), (1, 0));
     }
 }
+
+/// What is found of `name`: the content and its codings, each read from its file, or none.
+async fn coded(store: &DiskStore, name: &str) -> Option<(Vec<u8>, Vec<(Coding, Vec<u8>)>)> {
+    let variants = store.load(&key(name)).await;
+    let variant = variants.iter().next()?;
+    let mut codings = Vec::new();
+    for (coding, content) in &variant.coded {
+        codings.push((*coding, content.to_vec()));
+    }
+    for (coding, content) in &variant.coded_large {
+        codings.push((*coding, read(content, 0..u64::MAX).await.unwrap()));
+    }
+    Some((read(variant.large.as_ref()?, 0..u64::MAX).await.unwrap(), codings))
+}
+
+/// Stores `whole` in a file, and both kinds of codings of it: one that is short, and one that has a file too.
+async fn store_coded(store: &DiskStore, name: &str, whole: &Bytes, long: &Bytes) {
+    let writer = stream(store, name, whole, None).await.unwrap();
+    assert!(store.commit_large(&key(name), response(Bytes::new()), writer).await);
+    let variants = store.load(&key(name)).await;
+    let variant = variants.iter().next().unwrap();
+    let file = variant.large.clone().unwrap();
+    assert!(store.is_stored(&key(name), &variant.response));
+    assert!(store.add_coded(&key(name), &variant.response, Some(&file), Coding::Brotli, Bytes::from_static(b"short")));
+    let writer = stream(store, name, long, None).await.unwrap();
+    assert!(store.commit_coded(&key(name), &variant.response, &file, Coding::Gzip, writer).await);
+}
+
+#[tokio::test]
+async fn codings_of_content_in_files_stay_with_it_through_restarts_and_go_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (whole, long) = (content(1, 4_000_001), content(2, 2_000_001));
+    let store = open(directory.path());
+    store_coded(&store, "a", &whole, &long).await;
+    let codings = vec![(Coding::Brotli, b"short".to_vec()), (Coding::Gzip, long.to_vec())];
+    assert_eq!(coded(&store, "a").await, Some((whole.to_vec(), codings.clone())), "before it is written");
+    drop(store);
+    let store = open(directory.path());
+    assert_eq!(coded(&store, "a").await, Some((whole.to_vec(), codings.clone())), "after a restart");
+    assert!(store.check().is_sound() && store.stats().objects == 3);
+    // Freshened, it keeps them.
+    let variants = store.load(&key("a")).await;
+    let variant = variants.iter().next().unwrap();
+    let fresh = Arc::new(variant.response.made_stale(crate::clock::Timestamp::from_secs(1)));
+    assert!(store.freshen(&key("a"), &variant.response, fresh, variant.large.as_deref()));
+    drop(store);
+    let store = open(directory.path());
+    assert_eq!(coded(&store, "a").await, Some((whole.to_vec(), codings)), "freshened");
+    // Other content of the same key: none of the codings was made of that.
+    let other = content(3, 4_000_001);
+    let writer = stream(&store, "a", &other, None).await.unwrap();
+    assert!(store.commit_large(&key("a"), response(Bytes::new()), writer).await);
+    assert_eq!(coded(&store, "a").await, Some((other.to_vec(), Vec::new())));
+    store.flush_now().await;
+    assert_eq!(std::fs::read_dir(directory.path().join("large")).unwrap().count(), 1);
+    assert!(store.remove(&key("a")).durable().await);
+    assert!(coded(&store, "a").await.is_none());
+    assert_eq!(std::fs::read_dir(directory.path().join("large")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn one_removal_takes_content_in_a_file_and_its_codings_for_good() {
+    let directory = tempfile::tempdir().unwrap();
+    let (whole, long) = (content(1, 4_000_001), content(2, 2_000_001));
+    for waits in [true, false] {
+        let store = open(directory.path());
+        store_coded(&store, "a", &whole, &long).await;
+        if !waits {
+            store.flush_now().await;
+        }
+        assert!(store.remove(&key("a")).durable().await);
+        assert!(coded(&store, "a").await.is_none());
+        drop(store);
+        let store = open(directory.path());
+        assert!(coded(&store, "a").await.is_none());
+        assert_eq!((store.stats().objects, std::fs::read_dir(directory.path().join("large")).unwrap().count()), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_coding_whose_file_is_damaged_is_dropped_and_the_content_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let (whole, long) = (content(1, 4_000_001), content(2, 2_000_001));
+    let store = open(directory.path());
+    store_coded(&store, "a", &whole, &long).await;
+    store.flush_now().await;
+    let files = std::fs::read_dir(directory.path().join("large")).unwrap().map(|entry| entry.unwrap());
+    let coding = files.min_by_key(|file| file.metadata().unwrap().len()).unwrap().path();
+    let mut bytes = std::fs::read(&coding).unwrap();
+    bytes[1_000_000] ^= 1;
+    std::fs::write(&coding, bytes).unwrap();
+    assert_eq!(store.check().damaged, 1);
+    let short = vec![(Coding::Brotli, b"short".to_vec())];
+    assert_eq!(coded(&store, "a").await, Some((whole.to_vec(), short.clone())));
+    drop(store);
+    let store = open(directory.path());
+    assert_eq!(coded(&store, "a").await, Some((whole.to_vec(), short)));
+}
+
+/// As content in memory that is coded: what comes out has a file where it is long.
+#[tokio::test]
+async fn a_long_coding_of_content_that_is_read_whole_is_read_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let (whole, long) = (content(1, 1_500_000), content(2, 1_200_000));
+    let config = DiskConfig { whole: 2 << 20, ..config(directory.path()) };
+    let store = DiskStore::open(config.clone()).unwrap();
+    let stored = response(whole.clone());
+    assert!(store.insert(&key("a"), Arc::clone(&stored)));
+    assert!(store.add_coded(&key("a"), &stored, None, Coding::Gzip, long.clone()));
+    for _ in 0..2 {
+        store.flush_now().await;
+        let variants = store.load(&key("a")).await;
+        let variant = variants.iter().next().unwrap();
+        assert!(*variant.response.content() == whole && variant.coded(Coding::Gzip) == Some(&long));
+    }
+    drop(store);
+    let store = DiskStore::open(config).unwrap();
+    let variants = store.load(&key("a")).await;
+    let variant = variants.iter().next().unwrap();
+    assert!(*variant.response.content() == whole && variant.coded(Coding::Gzip) == Some(&long));
+}

@@ -33,8 +33,10 @@ pub(super) fn directory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
+/// Some are long enough for a file of their own.
 fn coded(version: u64) -> Bytes {
-    Bytes::from(format!("version {version}, coded"))
+    let coded = format!("version {version}, coded");
+    Bytes::from(if version.is_multiple_of(70) { coded.repeat(70_000) } else { coded })
 }
 
 /// What the test knows of a moment of the recording.
@@ -88,7 +90,7 @@ fn record(seed: u64) -> Recording {
                 stored.entry(each).or_default().push((version, whole.clone()));
                 let response = response(whole);
                 if store.insert(&key(each), Arc::clone(&response)) && version % 5 == 0 && length(version) < 9000 {
-                    store.add_coded(&key(each), &response, Coding::Gzip, coded(version));
+                    store.add_coded(&key(each), &response, None, Coding::Gzip, coded(version));
                 }
             }
         }
