@@ -44,7 +44,7 @@ bench-all: ## The same with Squid and Traffic Server, every work on every server
 	$(CARGO) build --release -p forebay -p forebay-benches
 	$(CARGO) run --release -p forebay-benches --bin peers -- --all $(BENCH)
 
-soak: setup-test ## Mixed load for SOAK_SECONDS, then CRASH_ROUNDS of kill -9; memory and descriptors must stay flat
+soak: setup-test ## Mixed load for SOAK_SECONDS, CRASH_ROUNDS of kill -9, a fill of 10 GiB; memory and descriptors must stay flat
 	$(CARGO) build --release
 	FOREBAY_BIN=target/release/forebay FOREBAY_SOAK_SECONDS=$(SOAK_SECONDS) FOREBAY_CRASH_ROUNDS=$(CRASH_ROUNDS) \
 		$(CARGO) nextest run --profile soak -p forebay-tests --run-ignored only -E 'test(/^soak_|::soak_/)' --no-capture

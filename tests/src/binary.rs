@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
 /// `FOREBAY_BIN`, or `forebay` beside this test's own executable, built when it is missing or older than its sources.
-pub(crate) fn path() -> &'static Path {
+pub fn path() -> &'static Path {
     static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
         if let Some(path) = std::env::var_os("FOREBAY_BIN") {
             // Tests run in their package's directory, people name it from the workspace's.

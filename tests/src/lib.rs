@@ -41,7 +41,7 @@ pub mod squid;
 pub mod wordpress;
 
 pub use answer::{Answer, ReadError};
-pub use binary::{Outcome, forebay};
+pub use binary::{Outcome, forebay, path as binary_path};
 pub use browser::Browser;
 pub use client_h1::Client;
 pub use client_h2::H2Client;

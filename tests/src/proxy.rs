@@ -64,6 +64,18 @@ impl Proxy {
         Self::spawn(directory, Command::new(crate::binary::path()).args(arguments))
     }
 
+    /// Starts with this configuration text beside a process that has the cache directory it names, as in an upgrade.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn start_as_successor(directory: TempDir, config: &str) -> Self {
+        let file = directory.path().join("forebay.toml");
+        std::fs::write(&file, config).expect("write the configuration");
+        let mut command = Command::new(crate::binary::path());
+        Self::spawn(directory, command.env("FOREBAY_TAKEOVER", "1").args(["run", "--config"]).arg(file))
+    }
+
     /// Starts with this configuration text, its `cache` directory a file system of its own that holds `size` (`8m`).
     ///
     /// # Panics
@@ -234,6 +246,18 @@ impl Proxy {
         let cache = self.directory.path().join("cache");
         let device = rustix::fs::statfs(root.join(cache.strip_prefix("/").unwrap_or(&cache))).expect("the device");
         (device.f_blocks - device.f_bfree) * device.f_bsize.unsigned_abs()
+    }
+
+    /// Runs a shell script where the small device is mounted, in the `cache` directory.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn on_device(&self, script: &str) {
+        let (pid, cache) = (self.child.id().to_string(), self.directory.path().join("cache"));
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &pid, "-U", "-m", "--preserve-credentials", "sh", "-ec"]);
+        let status = command.arg(format!("cd \"$0\"; {script}")).arg(cache).status().expect("nsenter");
+        assert!(status.success(), "{script}");
     }
 
     /// The files it has open, as the kernel names them.

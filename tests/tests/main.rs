@@ -85,8 +85,10 @@ mod siblings_packets;
 mod siblings_squid;
 
 mod disk_crash;
+mod disk_large;
 mod disk_space;
 mod disk_tier;
+mod disk_trouble;
 
 mod docs_configs;
 mod docs_references;

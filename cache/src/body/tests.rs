@@ -3,6 +3,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Body, BodyError, Limits, Retention, SpoolSpace};
+use crate::key::CacheKey;
+use crate::store::disk::{DiskConfig, DiskStore, SMALLEST};
 
 fn space() -> Arc<SpoolSpace> {
     Arc::new(SpoolSpace::new(&std::env::temp_dir(), 64 * 1024 * 1024))
@@ -134,4 +136,71 @@ async fn the_budget_is_held_until_the_file_is_gone_and_not_only_until_the_upstre
     assert_eq!(space.used(), 50_000, "a slow reader still holds the file");
     while reader.next().await.unwrap().is_some() {}
     assert_eq!(space.used(), 0);
+}
+
+/// What goes to a file of the disk tier: who keeps up gets the bytes as they came, who comes late reads them from the file.
+#[tokio::test]
+async fn readers_that_keep_up_need_not_read_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    let config = DiskConfig { path, size: SMALLEST, max_object: SMALLEST / 4, whole: 4096, takeover: false };
+    let disk = DiskStore::open(config).unwrap();
+    let file = disk.begin_large(&CacheKey::new("http", "site.test", "/a", None), None).await.unwrap();
+    let (mut writer, body) = Body::new(Retention::Keep, Limits::default(), space());
+    writer.move_to(file).await.unwrap();
+    let (mut first, slow) = (body.reader().unwrap(), body.reader().unwrap());
+    let sent = bytes::Bytes::from(pattern(3_030_000));
+    let (mut at, mut as_they_came) = (0, 0);
+    for start in (0..sent.len()).step_by(60_000) {
+        writer.push(sent.slice(start..(start + 60_000).min(sent.len()))).await.unwrap();
+        while let Some(chunk) = first.ready() {
+            assert_eq!(chunk, sent[at..at + chunk.len()]);
+            assert_eq!(chunk.as_ptr(), sent[at..].as_ptr(), "no copy");
+            at += chunk.len();
+            as_they_came += chunk.len();
+        }
+        let held = body.window.lock().recent_bytes();
+        assert!(held <= 512 * 1024, "{held} bytes are held for a reader that does not read");
+    }
+    writer.flush().await.unwrap();
+    assert!(first.ready().is_some());
+    let late = body.reader().unwrap();
+    writer.finish();
+    assert!(as_they_came > 2_500_000);
+    drop(first);
+    assert_eq!(body.window.lock().recent_bytes(), 0, "at the end nothing is held for who is far behind");
+    assert!(read_all(slow).await.unwrap() == sent);
+    assert!(read_all(late).await.unwrap() == sent);
+}
+
+#[tokio::test]
+async fn a_reader_gets_the_whole_however_it_keeps_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    let config = DiskConfig { path, size: SMALLEST, max_object: SMALLEST / 4, whole: 4096, takeover: false };
+    let disk = DiskStore::open(config).unwrap();
+    for lag in [1, 3, 7, 11, 19] {
+        let file = disk.begin_large(&CacheKey::new("http", "site.test", "/a", None), None).await.unwrap();
+        let (mut writer, body) = Body::new(Retention::Keep, Limits::default(), space());
+        writer.move_to(file).await.unwrap();
+        let mut reader = body.reader().unwrap();
+        let sent = bytes::Bytes::from(pattern(2_000_000));
+        let mut got = Vec::new();
+        for (index, start) in (0..sent.len()).step_by(50_000).enumerate() {
+            writer.push(sent.slice(start..(start + 50_000).min(sent.len()))).await.unwrap();
+            if index % lag == 0 {
+                let skipped = reader.skip(1_000);
+                got.extend_from_slice(&sent[got.len()..got.len() + usize::try_from(skipped).unwrap()]);
+                while (got.len() as u64) < body.received() {
+                    got.extend_from_slice(&reader.next().await.unwrap().unwrap());
+                }
+            }
+        }
+        writer.flush().await.unwrap();
+        writer.finish();
+        while let Some(chunk) = reader.next().await.unwrap() {
+            got.extend_from_slice(&chunk);
+        }
+        assert!(got == sent, "{lag}");
+    }
 }

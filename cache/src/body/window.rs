@@ -35,6 +35,10 @@ struct FileRun {
     reserved: Option<Reservation>,
 }
 
+/// Bytes of what was written last to the file of the disk tier that are held for readers that keep up with it: they need
+/// not read back what came a moment ago.
+const RECENT: u64 = 512 * 1024;
+
 /// Bounds of what is held, and who reads where. All of it stands behind one lock that is never held across an await.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -43,6 +47,8 @@ pub(super) struct Window {
     /// Offset behind the last chunk in memory.
     memory_end: u64,
     run: Option<FileRun>,
+    /// The end of the run, as it came, with stream offsets: [`RECENT`] bytes at most.
+    recent: VecDeque<(u64, Bytes)>,
     /// Positions of the readers, by reader id.
     readers: Vec<(u64, u64)>,
     next_reader: u64,
@@ -57,6 +63,7 @@ impl Window {
             chunks: VecDeque::new(),
             memory_end: 0,
             run: None,
+            recent: VecDeque::new(),
             readers: Vec::new(),
             next_reader: 0,
             retention,
@@ -163,11 +170,25 @@ impl Window {
         self.retention == Retention::Keep && self.run.is_some()
     }
 
-    /// `length` bytes were appended to the file that all of it is kept in.
-    pub(super) fn appended(&mut self, length: u64) {
-        if let Some(run) = &mut self.run {
-            run.end += length;
+    /// `chunks` were appended to the file that all of it is kept in.
+    pub(super) fn appended(&mut self, chunks: Vec<Bytes>) {
+        let Some(run) = &mut self.run else { return };
+        for chunk in chunks {
+            let at = run.end;
+            run.end += chunk.len() as u64;
+            self.recent.push_back((at, chunk));
         }
+        let oldest = run.end.saturating_sub(RECENT);
+        while self.recent.front().is_some_and(|(at, _)| *at < oldest) {
+            self.recent.pop_front();
+        }
+        self.release_recent();
+    }
+
+    /// Nothing more comes.
+    pub(super) fn ended(&mut self, end: End) {
+        self.end = Some(end);
+        self.release_recent();
     }
 
     /// The file takes nothing more: what is in it is read from there, what follows goes on in memory after that.
@@ -201,6 +222,13 @@ impl Window {
                 return At::Memory(chunk.slice(skip.min(chunk.len())..));
             }
         }
+        let index = self.recent.partition_point(|(offset, _)| *offset <= position);
+        if let Some((offset, chunk)) = index.checked_sub(1).and_then(|index| self.recent.get(index))
+            && position < offset + chunk.len() as u64
+        {
+            let skip = usize::try_from(position - offset).unwrap_or(usize::MAX);
+            return At::Memory(chunk.slice(skip.min(chunk.len())..));
+        }
         if let Some(run) = &self.run
             && position < run.end
         {
@@ -227,7 +255,26 @@ impl Window {
         skipped
     }
 
+    /// Lets go of what was written last and everybody has read, and at the end of what nobody is about to read.
+    fn release_recent(&mut self) {
+        let Some((start, _)) = self.recent.front() else { return };
+        if self.end.is_some() && !self.readers.iter().any(|(_, position)| position >= start) {
+            self.recent.clear();
+            return;
+        }
+        let slowest = self.slowest();
+        while self.recent.front().is_some_and(|(offset, chunk)| offset + chunk.len() as u64 <= slowest) {
+            self.recent.pop_front();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn recent_bytes(&self) -> u64 {
+        self.recent.iter().map(|(_, chunk)| chunk.len() as u64).sum()
+    }
+
     fn release(&mut self) {
+        self.release_recent();
         if self.retention == Retention::Keep {
             return;
         }

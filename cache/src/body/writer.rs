@@ -59,7 +59,7 @@ impl BodyWriter {
         let (waiting, bytes) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.waiting_bytes));
         let Some(file) = self.file.as_mut().filter(|_| bytes > 0) else { return Ok(()) };
         if file.write(waiting.clone()).await.is_ok() {
-            self.body.window.lock().appended(bytes as u64);
+            self.body.window.lock().appended(waiting);
             self.body.readable.notify_waiters();
             return Ok(());
         }
@@ -179,7 +179,7 @@ impl BodyWriter {
     fn end(&self, end: End) {
         let mut window = self.body.window.lock();
         if window.end.is_none() {
-            window.end = Some(end);
+            window.ended(end);
             drop(window);
             self.body.readable.notify_waiters();
         }

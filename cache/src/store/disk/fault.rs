@@ -1,6 +1,7 @@
 //! Faults for tests: operations that fail on command.
 
 use std::io;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -10,6 +11,7 @@ use super::io::Op;
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     failing: Mutex<Vec<(Op, i32)>>,
+    delay: Mutex<Duration>,
 }
 
 impl Faults {
@@ -18,12 +20,20 @@ impl Faults {
         self.failing.lock().push((op, errno.raw_os_error()));
     }
 
-    /// Everything works again.
+    /// From now on every operation takes so long at least.
+    pub(super) fn slow_down(&self, delay: Duration) {
+        *self.delay.lock() = delay;
+    }
+
+    /// Everything works again, and at once.
     pub(super) fn heal(&self) {
         self.failing.lock().clear();
+        self.slow_down(Duration::ZERO);
     }
 
     pub(super) fn before(&self, op: Op) -> io::Result<()> {
+        let delay = *self.delay.lock();
+        std::thread::sleep(delay);
         let failing = self.failing.lock();
         let errno = failing.iter().find(|(failing, _)| *failing == op).map(|(_, errno)| *errno);
         errno.map_or(Ok(()), |errno| Err(io::Error::from_raw_os_error(errno)))

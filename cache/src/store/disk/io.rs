@@ -1,19 +1,23 @@
 //! The file operations of the writing side in one place, so that tests can make each of them fail, and record them.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 #[cfg(test)]
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
+use rustix::io::{Errno, pwritev};
 
 #[cfg(test)]
 use super::fault::Faults;
 #[cfg(test)]
 use super::record::Recorder;
+
+/// Pieces given to the kernel in one call; it takes 1024 at most.
+const MOST_AT_ONCE: usize = 64;
 
 /// A kind of operation, for faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +83,31 @@ impl Io {
         file.write_all_at(data, offset)?;
         #[cfg(test)]
         self.record(|recorder| recorder.written(file, data, offset));
+        Ok(())
+    }
+
+    /// The same for several pieces that follow each other, with as few calls as the kernel allows: what is written at once
+    /// lies together in the page cache, too.
+    pub(super) fn write_chunks(&self, file: &File, chunks: &[Bytes], offset: u64) -> io::Result<()> {
+        self.before(Op::Write)?;
+        let mut at = offset;
+        for some in chunks.chunks(MOST_AT_ONCE) {
+            let slices: Vec<_> = some.iter().map(|chunk| IoSlice::new(chunk)).collect();
+            let mut written = match pwritev(file, &slices, at) {
+                Err(Errno::INTR) => 0,
+                other => other?,
+            };
+            for chunk in some {
+                let done = written.min(chunk.len());
+                written -= done;
+                if let Some(rest) = chunk.get(done..).filter(|rest| !rest.is_empty()) {
+                    file.write_all_at(rest, at + done as u64)?;
+                }
+                #[cfg(test)]
+                self.record(|recorder| recorder.written(file, chunk, at));
+                at += chunk.len() as u64;
+            }
+        }
         Ok(())
     }
 

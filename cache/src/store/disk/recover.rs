@@ -32,17 +32,19 @@ pub(super) struct Recovered {
     pub(super) next_sequence: u64,
 }
 
-/// Makes the directories where they are missing. Those that are there must be ours.
+/// Makes the directories where they are missing. Those that are there must be ours; root may take any.
 pub(super) fn prepare(directory: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
+    let us = rustix::process::geteuid().as_raw();
     for path in [directory.to_owned(), directory.join("segments"), directory.join("large")] {
         builder.create(&path)?;
-    }
-    let (owner, us) = (std::fs::metadata(directory)?.uid(), rustix::process::geteuid().as_raw());
-    if us != 0 && owner != us {
-        let message = format!("the directory belongs to uid {owner}, this process runs as uid {us}");
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        // Each before anything is made in it: what is another's stays as it is.
+        let owner = std::fs::metadata(&path)?.uid();
+        if us != 0 && owner != us {
+            let message = format!("{} belongs to uid {owner}, this process runs as uid {us}", path.display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        }
     }
     Ok(())
 }

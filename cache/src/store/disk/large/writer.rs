@@ -54,7 +54,10 @@ impl LargeWriter {
         }
         let allocated = length.unwrap_or_else(|| STEP.min(limit));
         let space = reserve(shared, allocated).await?;
-        Self::create(shared, hash, allocated, space)
+        // The device may make us wait.
+        let shared = Arc::clone(shared);
+        let created = tokio::task::spawn_blocking(move || Self::create(&shared, hash, allocated, space));
+        created.await.map_err(io::Error::other)?
     }
 
     /// The same, on the writer's own thread, which has the room already.
@@ -112,14 +115,8 @@ impl LargeWriter {
         if end > self.allocated {
             self.extend(end).await?;
         }
-        let (io, file, mut at) = (self.shared.io.clone(), Arc::clone(&self.file), self.written);
-        let written = tokio::task::spawn_blocking(move || {
-            for chunk in &chunks {
-                io.write(&file, chunk, at)?;
-                at += chunk.len() as u64;
-            }
-            Ok::<_, io::Error>(chunks)
-        });
+        let (io, file, at) = (self.shared.io.clone(), Arc::clone(&self.file), self.written);
+        let written = tokio::task::spawn_blocking(move || io.write_chunks(&file, &chunks, at).map(|()| chunks));
         for chunk in written.await.map_err(io::Error::other)?? {
             self.account(&chunk);
         }

@@ -51,6 +51,44 @@ fn a_device_that_fails_to_write_costs_entries_and_heals() {
     }
 }
 
+/// Each operation takes longer than a client waits.
+#[test]
+fn a_device_that_is_slow_holds_nobody_up_who_stores_or_reads() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, faults) = faulty(directory.path());
+    store.insert(&key("before"), response(content(1, 1000)));
+    store.flush();
+    faults.slow_down(std::time::Duration::from_millis(300));
+    let started = std::time::Instant::now();
+    let whole = content(2, 900_000);
+    let taken = (0..200).filter(|each| store.insert(&key(each), response(whole.clone()))).count();
+    assert_eq!(contents(&store, &key("before")), [content(1, 1000)]);
+    assert_eq!(contents(&store, &key(0)), std::slice::from_ref(&whole), "what waits is found");
+    assert!(started.elapsed() < std::time::Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!((60..=80).contains(&taken), "64 MiB may wait, the rest is not stored: {taken}");
+    assert!(store.stats().rejections >= 120 && get(&store, &key(199)).is_empty());
+    assert!(!removed_soon(&store, &key("before")), "its tombstone waits its turn");
+    assert!(get(&store, &key("before")).is_empty(), "and it is gone all the same");
+    faults.heal();
+    store.flush();
+    assert!(store.degraded().is_none());
+    assert!(store.insert(&key("after"), response(content(3, 1000))));
+    store.flush();
+    drop(store);
+    let store = open(directory.path());
+    assert!(get(&store, &key("before")).is_empty());
+    assert_eq!(contents(&store, &key("after")), [content(3, 1000)]);
+}
+
+/// Whether a removal is in the log within a moment.
+fn removed_soon(store: &DiskStore, key: &CacheKey) -> bool {
+    let removal = store.remove(key);
+    assert!(removal.existed);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let soon = std::time::Duration::from_millis(20);
+    runtime.block_on(async { tokio::time::timeout(soon, removal.durable()).await.is_ok() })
+}
+
 #[test]
 fn what_is_removed_while_the_device_fails_is_removed_for_good_once_it_heals() {
     let directory = tempfile::tempdir().unwrap();
