@@ -14,10 +14,10 @@ BENCH ?=
 CRASH_ROUNDS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt clippy deny doc build bench bench-all soak conformance
+.PHONY: help run test check fmt clippy deny doc build instructions bench-instructions bench bench-all soak conformance
 
 help: ## What there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build and start Forebay: http://127.0.0.1:8080, a demo without CONFIG=file
 	@scripts/setup.sh build
@@ -26,6 +26,19 @@ run: ## Build and start Forebay: http://127.0.0.1:8080, a demo without CONFIG=fi
 test: setup-test check build ## Everything CI runs: check, then all tests, real WordPress included
 	$(CARGO) nextest run --workspace --profile $(PROFILE) -E '$(TESTS)'
 	$(if $(filter-out all(),$(TESTS)),,node scripts/conformance.mjs)
+	$(if $(filter-out all(),$(TESTS)),,$(COUNT))
+
+# A test that starts itself under valgrind: proxy/src/front/instructions.rs.
+COUNT = $(CARGO) test --quiet --profile micro -p forebay --bin forebay front::instructions::counts_are_those_recorded \
+	-- --ignored --exact --nocapture
+
+instructions: ## Instructions a hit takes, in parts: more than recorded is an error. Part of make test
+	@scripts/setup.sh build instructions
+	$(COUNT)
+
+bench-instructions: ## The same, recorded: writes benches/instructions.json
+	@scripts/setup.sh build instructions
+	UPDATE_INSTRUCTIONS=1 $(COUNT)
 
 conformance: ## The public HTTP cache test suite: a table, and fewer passed than recorded is an error
 	@scripts/setup.sh build conformance
@@ -51,7 +64,7 @@ soak: setup-test ## Mixed load for SOAK_SECONDS, CRASH_ROUNDS of kill -9, a fill
 
 .PHONY: setup-test
 setup-test:
-	@scripts/setup.sh build test conformance
+	@scripts/setup.sh build test conformance instructions
 
 fmt:
 	$(CARGO) fmt --all --check

@@ -4,6 +4,7 @@
 #   scripts/setup.sh build          what the binary is compiled with
 #   scripts/setup.sh test           what `make test` runs beside it: a WordPress farm, cargo tools
 #   scripts/setup.sh conformance    what the public HTTP cache test suite runs on
+#   scripts/setup.sh instructions   what counts instructions
 #   scripts/setup.sh bench          the load generators, and the peers `make bench` compares with
 #   scripts/setup.sh bench-all      beside these, the peers of `make bench-all`
 #
@@ -112,7 +113,7 @@ need_rust() {
 }
 
 purposes=("$@")
-[ ${#purposes[@]} -gt 0 ] || die "say what for: build, test, conformance, bench, bench-all"
+[ ${#purposes[@]} -gt 0 ] || die "say what for: build, test, conformance, instructions, bench, bench-all"
 tools=()
 for purpose in "${purposes[@]}"; do
     case $purpose in
@@ -140,6 +141,9 @@ for purpose in "${purposes[@]}"; do
             need_command node nodejs
             need_command npm npm
             ;;
+        instructions)
+            need_command valgrind valgrind
+            ;;
         bench | bench-all)
             need_rust
             need_command taskset util-linux
@@ -155,7 +159,7 @@ for purpose in "${purposes[@]}"; do
                 need_package trafficserver
             fi
             ;;
-        *) die "unknown purpose '$purpose': build, test, conformance, bench, bench-all" ;;
+        *) die "unknown purpose '$purpose': build, test, conformance, instructions, bench, bench-all" ;;
     esac
 done
 install_packages

@@ -15,7 +15,7 @@ use crate::account::metrics::SiteMetrics;
 use crate::guard::{self, Guard};
 use crate::listen::visitor::Demands;
 pub(crate) use crate::route::Route;
-use crate::route::{Action, Asked, Edits, Matcher, Rewriting};
+use crate::route::{Action, Asked, Edits, Matcher, PathRules, Rewriting};
 use crate::stages::offload::Root;
 use crate::upstream::Pool;
 
@@ -53,7 +53,7 @@ pub(crate) struct Rules {
     pub(crate) enabled: bool,
     pub(crate) policy: StorePolicy,
     pub(crate) bypass_cookies: ParamMatcher,
-    pub(crate) bypass_paths: Vec<PathRule>,
+    pub(crate) bypass_paths: PathRules,
     pub(crate) bypass_params: Vec<ParamRule>,
     pub(crate) bypass_fields: Vec<HeaderName>,
     pub(crate) ignore_params: ParamMatcher,
@@ -83,6 +83,14 @@ impl PathRule {
         pattern
             .strip_suffix('$')
             .map_or_else(|| Self::Prefix(pattern.to_owned()), |whole| Self::Whole(whole.to_owned()))
+    }
+
+    /// Without what says how it is meant.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Prefix(text) | Self::Whole(text) => text,
+            Self::Anywhere(rule) => rule.text(),
+        }
     }
 
     pub(crate) fn matches(&self, path: &str) -> bool {
@@ -285,7 +293,7 @@ impl Rules {
                 ..StorePolicy::default()
             },
             bypass_cookies,
-            bypass_paths: rules.bypass_paths.iter().map(|path| PathRule::new(path)).collect(),
+            bypass_paths: PathRules::new(&rules.bypass_paths),
             bypass_params: rules.bypass_params.iter().map(|param| ParamRule::new(param)).collect(),
             bypass_fields: rules.bypass_fields.iter().filter_map(|name| name.parse().ok()).collect(),
             ignore_params: ParamMatcher::new(&rules.ignore_params),

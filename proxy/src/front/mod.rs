@@ -10,6 +10,8 @@
 
 mod disk;
 pub(crate) mod files;
+#[cfg(test)]
+mod instructions;
 mod prepare;
 mod request;
 mod stored;

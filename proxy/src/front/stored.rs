@@ -113,7 +113,7 @@ fn may_use_cache(route: &Route, target: &Plain<'_>, seen: &Seen<'_>) -> bool {
     if !rules.enabled || (target.query.is_some() && shapes_query) {
         return false;
     }
-    if rules.bypass_paths.iter().any(|rule| rule.matches(target.path)) {
+    if rules.bypass_paths.matches(target.path) {
         return false;
     }
     let bypasses = seen.cookie.is_some_and(|cookie| names_cookie(cookie, &rules.bypass_cookies));

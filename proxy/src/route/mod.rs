@@ -3,6 +3,7 @@
 
 mod edits;
 mod matcher;
+mod paths;
 mod template;
 
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 pub(crate) use self::edits::Edits;
 pub(crate) use self::matcher::Matcher;
+pub(crate) use self::paths::PathRules;
 use self::template::Template;
 use crate::guard::Guard;
 use crate::http::{Answer, Refusal};

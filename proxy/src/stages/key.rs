@@ -107,7 +107,7 @@ fn objection(request: &Request, known: bool, target: &Target, rules: &Rules) -> 
 
 /// Also as a server reads the path that decodes `%2F`.
 fn is_bypassed(path: &str, rules: &Rules) -> bool {
-    let is_bypassed = |path: &str| rules.bypass_paths.iter().any(|rule| rule.matches(path));
+    let is_bypassed = |path: &str| rules.bypass_paths.matches(path);
     is_bypassed(path) || (path.contains("%2F") && is_bypassed(&path.replace("%2F", "/")))
 }
 

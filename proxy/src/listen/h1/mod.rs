@@ -3,6 +3,8 @@
 
 mod body;
 mod chunked;
+#[cfg(test)]
+pub(crate) mod counted;
 mod framing;
 mod gone;
 mod idle;
