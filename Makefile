@@ -14,7 +14,7 @@ BENCH ?=
 CRASH_ROUNDS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt clippy deny doc build instructions bench-instructions bench bench-all soak conformance
+.PHONY: help run test check fmt clippy deny doc build instructions bench-instructions bench bench-all bench-growth soak conformance
 
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,15 +47,20 @@ conformance: ## The public HTTP cache test suite: a table, and fewer passed than
 
 check: setup-test fmt clippy deny doc ## Formatting, lints, licences and sources, documentation
 
-bench: ## CPU time a request, beside nginx, Varnish and HAProxy: some 5 minutes once built
+bench: ## CPU time a request, beside nginx, Varnish and HAProxy: some 8 minutes once built
 	@scripts/setup.sh build bench
 	$(CARGO) build --release -p forebay -p forebay-benches
 	$(CARGO) run --release -p forebay-benches --bin peers -- $(BENCH)
 
-bench-all: ## The same with Squid and Traffic Server, every work on every server: some 15 minutes
+bench-all: ## The same with Squid, Traffic Server and h2o, every work on every server: some 20 minutes
 	@scripts/setup.sh build bench-all
 	$(CARGO) build --release -p forebay -p forebay-benches
 	$(CARGO) run --release -p forebay-benches --bin peers -- --all $(BENCH)
+
+bench-growth: ## CPU time a hit with many stored responses, connections, sites: some 3 minutes once built
+	@scripts/setup.sh build bench
+	$(CARGO) build --release -p forebay -p forebay-benches
+	$(CARGO) run --release -p forebay-benches --bin growth -- $(BENCH)
 
 soak: setup-test ## Mixed load for SOAK_SECONDS, CRASH_ROUNDS of kill -9, a fill of 10 GiB; memory and descriptors must stay flat
 	$(CARGO) build --release

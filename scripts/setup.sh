@@ -71,7 +71,7 @@ if [ -d /run/systemd/system ]; then
             mariadb-server) systemctl disable --quiet mariadb || true ;;
             nginx) systemctl disable --quiet nginx || true ;;
             varnish) systemctl disable --quiet varnish varnishncsa || true ;;
-            haproxy | squid | trafficserver | redis-server) systemctl disable --quiet "$package" || true ;;
+            haproxy | h2o | squid | trafficserver | redis-server) systemctl disable --quiet "$package" || true ;;
         esac
     done
 fi
@@ -157,6 +157,7 @@ for purpose in "${purposes[@]}"; do
             if [ "$purpose" = bench-all ]; then
                 need_package squid
                 need_package trafficserver
+                need_package h2o
             fi
             ;;
         *) die "unknown purpose '$purpose': build, test, conformance, instructions, bench, bench-all" ;;

@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Result;
@@ -91,6 +92,17 @@ pub fn confine(core: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(core);
     sched_setaffinity(None, &set).map_err(|error| format!("cannot run on core {core}: {error}").into())
+}
+
+/// Connections need a descriptor each, here and in the servers, who inherit the limit.
+///
+/// # Errors
+///
+/// The system refuses.
+pub fn raise_descriptor_limit() -> Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
 #[cfg(test)]

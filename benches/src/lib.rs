@@ -5,8 +5,11 @@
 //! does so for all. What is compared is the CPU time of the server's processes over the requests they answered: it does
 //! not depend on how fast the load generator is.
 
+pub mod client;
 pub mod cpu;
+pub mod growth;
 pub mod idle;
+pub mod latency;
 pub mod load;
 pub mod machine;
 pub mod miss;

@@ -1,7 +1,7 @@
-//! The load generators: wrk for HTTP/1.1, h2load for HTTP/2. A fixed number of connections for a fixed time.
+//! The load generators: wrk for HTTP/1.1, h2load for HTTP/2, `openssl s_time` for TLS sessions that are resumed. A fixed number of connections for a fixed time.
 
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::Result;
 
@@ -45,6 +45,8 @@ impl Urls {
 pub struct Load {
     /// By TLS.
     pub tls: bool,
+    /// On connections for one request each, whose TLS sessions are resumed.
+    pub resumes: bool,
     /// By HTTP/2 rather than 1.1.
     pub h2: bool,
     /// To where connections are passed on byte by byte.
@@ -74,6 +76,9 @@ pub struct Outcome {
 ///
 /// The tool fails, or a single response was an error.
 pub fn run(load: &Load, address: SocketAddr, seconds: u32) -> Result<Outcome> {
+    if load.resumes {
+        return resume(load.path, address, seconds);
+    }
     let url = format!("{}://{address}{}", if load.tls { "https" } else { "http" }, load.path);
     let mut command = if load.h2 { h2load(seconds) } else { wrk(seconds) };
     for field in load.fields {
@@ -91,6 +96,47 @@ pub fn run(load: &Load, address: SocketAddr, seconds: u32) -> Result<Outcome> {
     }
     let outcome = if load.h2 { parse_h2load(&text) } else { parse_wrk(&text) };
     outcome.ok_or_else(|| format!("{command:?} met errors:\n{text}").into())
+}
+
+/// Programs that resume, each a connection at a time.
+const RESUMING: usize = 8;
+
+/// Connections for one request each, all but the first of each program resumed.
+fn resume(path: &str, address: SocketAddr, seconds: u32) -> Result<Outcome> {
+    // What it adds, ` HTTP/1.0`, becomes the value of the last field.
+    let target = format!("{path} HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\nX-End:");
+    let mut command = Command::new("openssl");
+    command.args(["s_time", "-reuse", "-tls1_3", "-time", &seconds.to_string(), "-www", &target]);
+    command.args(["-connect", &address.to_string()]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let programs = (0..RESUMING).map(|_| command.spawn()).collect::<std::io::Result<Vec<_>>>()?;
+    let mut sum = Outcome { requests: 0, rate: 0.0, bytes: 0.0 };
+    for program in programs {
+        let output = program.wait_with_output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let outcome = parse_s_time(&text).filter(|_| output.status.success());
+        let outcome = outcome
+            .ok_or_else(|| format!("{command:?} met errors:\n{text}{}", String::from_utf8_lossy(&output.stderr)))?;
+        sum = Outcome {
+            requests: sum.requests + outcome.requests,
+            rate: sum.rate + outcome.rate,
+            bytes: sum.bytes + outcome.bytes,
+        };
+    }
+    Ok(sum)
+}
+
+/// `None` also when a session was not resumed: each connection is a letter, `r` where it was.
+fn parse_s_time(text: &str) -> Option<Outcome> {
+    let (_, timed) = text.split_once("starting")?;
+    let resumed = timed.trim_start().lines().next()?.bytes().filter(|byte| *byte == b'r').count() as u64;
+    let totals = timed.lines().find(|line| line.contains(" real seconds, "))?;
+    let mut words = totals.split_whitespace();
+    let requests = words.next()?.parse::<u64>().ok()?;
+    let seconds = words.nth(2)?.parse::<f64>().ok()?;
+    let bytes = words.nth(2)?.parse::<f64>().ok()?;
+    let all = requests > 0 && resumed >= requests;
+    all.then(|| Outcome { requests, rate: requests as f64 / seconds.max(1.0), bytes: bytes * requests as f64 })
 }
 
 fn wrk(seconds: u32) -> Command {
@@ -163,6 +209,15 @@ mod tests {
         assert_eq!(parse_wrk(WRK), Some(Outcome { requests: 171_370, rate: 155_769.75, bytes }));
         assert_eq!(parse_wrk(&format!("{WRK}  Socket errors: connect 0, read 1, write 0, timeout 0\n")), None);
         assert_eq!(parse_wrk(&format!("{WRK}  Non-2xx or 3xx responses: 4\n")), None);
+    }
+
+    const S_TIME: &str = "Collecting connection statistics for 1 seconds\n*\n\n\nNow timing with session id reuse.\nstarting\nrrr\n\n\
+        3 connections in 0.12s; 25.00 connections/user sec, bytes read 4200\n3 connections in 2 real seconds, 1400 bytes read per connection\n";
+
+    #[test]
+    fn s_time_is_understood_and_full_handshakes_are_errors() {
+        assert_eq!(parse_s_time(S_TIME), Some(Outcome { requests: 3, rate: 1.5, bytes: 4200.0 }));
+        assert_eq!(parse_s_time(&S_TIME.replace("rrr", "r*r")), None);
     }
 
     const H2LOAD: &str = "Application protocol: h2\nfinished in 3.00s, 80000.33 req/s, 84.50MB/s\n\

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::latency::Latency;
 use crate::miss::Miss;
 use crate::peer::Peer;
 
@@ -70,8 +71,27 @@ pub struct Report {
     pub measured: Vec<Measured>,
     /// Resident KiB of an idle connection.
     pub idle: BTreeMap<Peer, f64>,
+    /// The same with TLS.
+    pub idle_tls: BTreeMap<Peer, f64>,
+    /// Rounds at a share of the peak.
+    pub latencies: BTreeMap<Peer, Vec<Latency>>,
     /// What a miss costs while siblings are asked.
     pub misses: Vec<Miss>,
+}
+
+impl Report {
+    /// Microseconds all but one in a hundred hits take at most, at a share of the peak: the median of the rounds.
+    #[must_use]
+    pub fn p99(&self, peer: Peer) -> Option<f64> {
+        median(self.latencies.get(&peer)?.iter().map(|round| round.p99))
+    }
+
+    /// The least of the peers'. The floor is none.
+    #[must_use]
+    pub fn best_p99(&self) -> Option<f64> {
+        let peers = self.latencies.keys().filter(|peer| !matches!(peer, Peer::Forebay | Peer::Floor));
+        peers.filter_map(|peer| self.p99(*peer)).min_by(f64::total_cmp)
+    }
 }
 
 /// The middle value; of an even number, the mean of the two in the middle.

@@ -32,7 +32,7 @@ pub struct Setting {
     pub key: PathBuf,
     /// Both in one file, as HAProxy wants it.
     pub certificate_and_key: PathBuf,
-    /// Directory of `4k.bin` and `1m.bin`.
+    /// Directory of `4k.bin`, `1m.bin` and copies of two of the origin server's.
     pub root: PathBuf,
     /// Where each server gets a directory of its own.
     pub directory: PathBuf,
@@ -57,6 +57,9 @@ impl Setting {
         let root = path("root");
         fs::create_dir(&root)?;
         fs::write(root.join("4k.bin"), content(4 * KIB))?;
+        // For those who serve files alone.
+        fs::write(root.join("1k.png"), content(KIB))?;
+        fs::write(root.join("64k.png"), content(64 * KIB))?;
         fs::write(root.join("1m.bin"), content(KIB * KIB))?;
         Ok(Self {
             origin: Origin::start()?,

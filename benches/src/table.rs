@@ -1,11 +1,12 @@
 //! The tables: for the terminal and the results' file, and for the README.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::idle;
 use crate::peer::Peer;
-use crate::result::{Measured, Report};
+use crate::result::{Measured, Report, median};
 use crate::work::WORKS;
+use crate::{idle, latency};
 
 /// Where the README's table begins and ends.
 pub const README_BEGIN: &str = "<!-- bench:begin -->";
@@ -33,10 +34,24 @@ pub fn full(report: &Report) -> String {
             );
         }
     }
-    if !report.idle.is_empty() {
-        let _ = writeln!(out, "\n| idle connection ({} of them) | resident KiB each |\n|---|---:|", idle::CONNECTIONS);
-        for (peer, kib) in &report.idle {
+    for (tls, all) in [(false, &report.idle), (true, &report.idle_tls)].into_iter().filter(|(_, all)| !all.is_empty()) {
+        let (what, count) = (if tls { "idle TLS connection" } else { "idle connection" }, idle::connections(tls));
+        let _ = writeln!(out, "\n| {what} ({count} of them) | resident KiB each |\n|---|---:|");
+        for (peer, kib) in all {
             let _ = writeln!(out, "| {} | {kib:.1} |", peer.name());
+        }
+    }
+    if !report.latencies.is_empty() {
+        let share = 100.0 * latency::SHARE;
+        let _ = writeln!(
+            out,
+            "\n| 1 KiB memory hit at {share:.0} % of the server's peak | requests/s | median, µs | 99 %, µs | rounds, 99 % |\n|---|---:|---:|---:|---|"
+        );
+        for (peer, rounds) in &report.latencies {
+            let of = |value: fn(&latency::Latency) -> f64| median(rounds.iter().map(value)).unwrap_or_default();
+            let all: Vec<_> = rounds.iter().map(|round| format!("{:.0}", round.p99)).collect();
+            let (rate, half, p99) = (of(|round| round.rate), of(|round| round.median), of(|round| round.p99));
+            let _ = writeln!(out, "| {} | {rate:.0} | {half:.0} | {p99:.0} | {} |", peer.name(), all.join(" "));
         }
     }
     if !report.misses.is_empty() {
@@ -66,8 +81,14 @@ fn goals(report: &Report) -> String {
             line(&format!("CPU, {}, over that of a {}", measured.work, WORKS[0].name), goal, is);
         }
     }
+    if let (Some(ours), Some(best)) = (report.p99(Peer::Forebay), report.best_p99()) {
+        line("99 % of hits at 70 % of the peak, over the best peer's", 1.0, ours / best);
+    }
     if let Some(kib) = report.idle.get(&Peer::Forebay) {
         line("idle connection, KiB", idle::GOAL_KIB, *kib);
+    }
+    if let Some(kib) = report.idle_tls.get(&Peer::Forebay) {
+        line("idle TLS connection, KiB", idle::GOAL_TLS_KIB, *kib);
     }
     out
 }
@@ -89,16 +110,29 @@ pub fn readme(report: &Report, machine: &[String]) -> String {
         }
         out.push('\n');
     }
-    if !report.idle.is_empty() {
-        out += "| idle connection, resident KiB |";
-        for peer in &peers {
-            let kib = report.idle.get(peer).map_or_else(|| "–".to_owned(), |kib| format!("{kib:.1}"));
-            let _ = write!(out, " {kib} |");
-        }
-        out.push('\n');
-    }
+    let p99 = peers.iter().filter_map(|peer| Some((*peer, report.p99(*peer)?))).collect();
+    let what = format!("1 KiB hit at {:.0} % of the server's peak: 99 %, µs", 100.0 * latency::SHARE);
+    row(&mut out, &what, 0, &p99, &peers);
+    row(&mut out, "idle connection, resident KiB", 1, &report.idle, &peers);
+    row(&mut out, "idle TLS connection, resident KiB", 1, &report.idle_tls, &peers);
     let _ = write!(out, "\n{}.\n{README_END}\n", machine.join("; "));
     out
+}
+
+/// A line of numbers that are no CPU times.
+fn row(out: &mut String, what: &str, digits: usize, values: &BTreeMap<Peer, f64>, peers: &[Peer]) {
+    if values.is_empty() {
+        return;
+    }
+    let _ = write!(out, "| {what} |");
+    for peer in peers {
+        let _ = match values.get(peer) {
+            Some(value) if *peer == Peer::Forebay => write!(out, " **{value:.digits$}** |"),
+            Some(value) => write!(out, " {value:.digits$} |"),
+            None => write!(out, " – |"),
+        };
+    }
+    out.push('\n');
 }
 
 fn cell(measured: &Measured, peer: Peer) -> String {
@@ -111,8 +145,6 @@ fn cell(measured: &Measured, peer: Peer) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::result::Sample;
 
@@ -126,7 +158,7 @@ mod tests {
             samples,
             hits: Vec::new(),
         }];
-        Report { measured, idle: BTreeMap::from([(Peer::Nginx, 0.5)]), misses: Vec::new() }
+        Report { measured, idle: BTreeMap::from([(Peer::Nginx, 0.5)]), ..Report::default() }
     }
 
     #[test]

@@ -54,11 +54,13 @@ pub struct Work {
     pub goal_over_hit: Option<f64>,
 }
 
-use Peer::{Floor, Forebay, Haproxy, Nginx, Squid, TrafficServer, Varnish};
+use Peer::{Floor, Forebay, H2o, Haproxy, Nginx, Squid, TrafficServer, Varnish};
 
-const PLAIN: Load = Load { tls: false, h2: false, l4: false, path: "/1k.png", urls: Urls::One, fields: &[] };
+const PLAIN: Load =
+    Load { tls: false, resumes: false, h2: false, l4: false, path: "/1k.png", urls: Urls::One, fields: &[] };
 const CACHES: &[Peer] = &[Forebay, Nginx, Varnish, Haproxy, Squid, TrafficServer];
-const TLS: &[Peer] = &[Forebay, Nginx, Haproxy, TrafficServer];
+const TLS: &[Peer] = &[Forebay, Nginx, Haproxy, TrafficServer, H2o];
+const FILES: &[Peer] = &[Forebay, Nginx, H2o];
 const OURS_AND_NGINX: &[Peer] = &[Forebay, Nginx];
 const BALANCERS: &[Peer] = &[Forebay, Nginx, Haproxy];
 
@@ -75,14 +77,14 @@ const L4: Work = Work {
 };
 
 /// All works, in the order of the table.
-pub const WORKS: [Work; 15] = [
+pub const WORKS: [Work; 18] = [
     Work {
         name: "1 KiB memory hit, h1",
         load: PLAIN,
         least_bytes: KIB,
         asks: Asks::Never,
         kept: Kept::Memory,
-        peers: &[Forebay, Floor, Nginx, Varnish, Haproxy, Squid, TrafficServer],
+        peers: &[Forebay, Floor, Nginx, Varnish, Haproxy, Squid, TrafficServer, H2o],
         usual: &[Forebay, Floor, Nginx, Varnish, Haproxy],
         goals: &[(Floor, 1.15), (Nginx, 0.60), (Varnish, 0.45), (Haproxy, 0.80)],
         goal_over_hit: None,
@@ -93,7 +95,7 @@ pub const WORKS: [Work; 15] = [
         least_bytes: 64 * KIB,
         asks: Asks::Never,
         kept: Kept::Memory,
-        peers: &[Forebay, Floor, Nginx, Varnish, Haproxy, Squid, TrafficServer],
+        peers: &[Forebay, Floor, Nginx, Varnish, Haproxy, Squid, TrafficServer, H2o],
         usual: &[Forebay, Floor, Nginx],
         goals: &[(Nginx, 0.85), (Varnish, 0.85), (Haproxy, 0.85), (TrafficServer, 0.85)],
         goal_over_hit: None,
@@ -105,8 +107,19 @@ pub const WORKS: [Work; 15] = [
         asks: Asks::Never,
         kept: Kept::Memory,
         peers: TLS,
-        usual: OURS_AND_NGINX,
+        usual: BALANCERS,
         goals: &[(Nginx, 0.80), (Haproxy, 0.80)],
+        goal_over_hit: None,
+    },
+    Work {
+        name: "64 KiB hit, TLS 1.3, h1",
+        load: Load { tls: true, path: "/64k.png", ..PLAIN },
+        least_bytes: 64 * KIB,
+        asks: Asks::Never,
+        kept: Kept::Memory,
+        peers: TLS,
+        usual: BALANCERS,
+        goals: &[(Nginx, 0.60), (Haproxy, 0.60)],
         goal_over_hit: None,
     },
     Work {
@@ -148,7 +161,7 @@ pub const WORKS: [Work; 15] = [
         least_bytes: 4 * KIB,
         asks: Asks::Never,
         kept: Kept::Memory,
-        peers: OURS_AND_NGINX,
+        peers: FILES,
         usual: OURS_AND_NGINX,
         goals: &[(Nginx, 1.0)],
         goal_over_hit: None,
@@ -159,9 +172,20 @@ pub const WORKS: [Work; 15] = [
         least_bytes: KIB * KIB,
         asks: Asks::Never,
         kept: Kept::Memory,
-        peers: OURS_AND_NGINX,
+        peers: FILES,
         usual: OURS_AND_NGINX,
         goals: &[(Nginx, 1.0)],
+        goal_over_hit: None,
+    },
+    Work {
+        name: "miss that is stored, a new upstream connection each",
+        load: Load { urls: Urls::Always, ..PLAIN },
+        least_bytes: KIB,
+        asks: Asks::Always,
+        kept: Kept::Memory,
+        peers: CACHES,
+        usual: BALANCERS,
+        goals: &[(Nginx, 0.90)],
         goal_over_hit: None,
     },
     Work {
@@ -189,8 +213,19 @@ pub const WORKS: [Work; 15] = [
         asks: Asks::Never,
         kept: Kept::Memory,
         peers: TLS,
-        usual: OURS_AND_NGINX,
-        goals: &[(Nginx, 0.80), (Haproxy, 0.80)],
+        usual: BALANCERS,
+        goals: &[(Nginx, 0.80), (Haproxy, 0.80), (H2o, 1.15)],
+        goal_over_hit: None,
+    },
+    Work {
+        name: "resumed TLS handshake and one request",
+        load: Load { tls: true, resumes: true, ..PLAIN },
+        least_bytes: KIB,
+        asks: Asks::Never,
+        kept: Kept::Memory,
+        peers: TLS,
+        usual: BALANCERS,
+        goals: &[(Nginx, 0.80), (Haproxy, 0.80), (H2o, 1.15)],
         goal_over_hit: None,
     },
     Work {

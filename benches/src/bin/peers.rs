@@ -8,15 +8,16 @@ use forebay_benches::peer::{Peer, Server};
 use forebay_benches::result::{Measured, Report};
 use forebay_benches::setting::Setting;
 use forebay_benches::work::{Kept, WORKS, Work};
-use forebay_benches::{CLIENT_CORE, Result, cpu, idle, machine, miss, table};
+use forebay_benches::{CLIENT_CORE, Result, cpu, idle, latency, machine, miss, table};
 
 const USAGE: &str = "usage: peers [OPTIONS]
   --all        every peer that is installed, not only the usual ones
   --rounds N   rounds of each work; medians are shown (5)
   --seconds N  length of a round (2)
-  --only WORDS works whose name contains WORDS (\"idle\" for idle connections, \"siblings\" for misses)
+  --only WORDS works whose name contains WORDS (\"idle\" for idle connections, \"siblings\" for misses, \"p99\" for
+               latencies)
   --readme     print the README's table as well
-  --write      write benches/results/DATE.md";
+  --write      write benches/results/DATE.md; with --readme the README's table, too";
 
 /// What the command line asks for.
 struct Options {
@@ -56,7 +57,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     cpu::confine(CLIENT_CORE).map_err(|error| format!("{error}: a second core is needed"))?;
-    raise_descriptor_limit()?;
+    cpu::raise_descriptor_limit()?;
     let directory = tempfile::Builder::new().prefix("forebay-bench-").tempdir()?;
     let setting = Setting::prepare(directory.path())?;
     let mut report = Report::default();
@@ -79,11 +80,7 @@ fn main() -> Result<()> {
     }
     // First, while their memory is what they start with.
     if "idle".contains(options.only.as_str()) {
-        for (peer, server) in servers.iter().filter(|(peer, _)| **peer != Peer::Floor) {
-            let kib = idle::kib_a_connection(server).map_err(|error| format!("{}, idle: {error}", peer.name()))?;
-            eprintln!("idle connection: {:14} {kib:5.1} KiB", peer.name());
-            report.idle.insert(*peer, kib);
-        }
+        idle_connections(&servers, &setting, &mut report)?;
     }
     if "miss, siblings".contains(options.only.as_str()) {
         misses(&setting, &options, &mut report)?;
@@ -92,14 +89,70 @@ fn main() -> Result<()> {
         let servers = if work.kept == Kept::Disk { &on_disk } else { &servers };
         report.measured.push(measure(work, servers, &setting, &options)?);
     }
+    if "p99".contains(options.only.as_str()) {
+        latencies(&servers, &setting, &options, &mut report)?;
+    }
     let machine = machine::description(&available);
     let full = table::full(&report);
     println!("{}\n\n{full}", machine.join("\n"));
+    let readme = table::readme(&report, &machine);
     if options.readme {
-        println!("{}", table::readme(&report, &machine));
+        println!("{readme}");
     }
     if options.write {
         write(&machine, &full, &options)?;
+    }
+    if options.write && options.readme {
+        write_readme(&readme)?;
+    }
+    Ok(())
+}
+
+/// Those with TLS at servers of their own: what plain connections gave back would be taken again, and cost nothing.
+fn idle_connections(servers: &BTreeMap<Peer, Server>, setting: &Setting, report: &mut Report) -> Result<()> {
+    for (peer, server) in servers.iter().filter(|(peer, _)| **peer != Peer::Floor) {
+        note(*peer, "idle connection", idle::plain(server), &mut report.idle)?;
+        if peer.has_tls() {
+            let fresh = peer.start(setting, Kept::Memory)?;
+            note(*peer, "idle TLS connection", idle::tls(&fresh), &mut report.idle_tls)?;
+        }
+    }
+    Ok(())
+}
+
+/// A peer that does not hold as many is left out; that ours does is part of the goal.
+fn note(peer: Peer, what: &str, kib: Result<f64>, all: &mut BTreeMap<Peer, f64>) -> Result<()> {
+    match kib {
+        Ok(kib) => {
+            eprintln!("{what}: {:14} {kib:5.1} KiB", peer.name());
+            all.insert(peer, kib);
+        }
+        Err(error) if peer == Peer::Forebay => return Err(format!("{what}: {error}").into()),
+        Err(error) => eprintln!("{what}: {:14} left out: {error}", peer.name()),
+    }
+    Ok(())
+}
+
+fn latencies(
+    servers: &BTreeMap<Peer, Server>,
+    setting: &Setting,
+    options: &Options,
+    report: &mut Report,
+) -> Result<()> {
+    // The floor is no peer, and answers more than the load generator can ask at a rate.
+    let peers = WORKS[0].peers(options.all).iter().filter(|peer| **peer != Peer::Floor);
+    let measured: Vec<&Server> = peers.filter_map(|peer| servers.get(peer)).collect();
+    for server in &measured {
+        WORKS[0].warm(server)?;
+    }
+    for _ in 0..options.rounds {
+        for server in &measured {
+            let failed = |error| format!("{}, p99: {error}", server.peer.name());
+            let round = latency::measure(server, setting, options.seconds).map_err(failed)?;
+            let latency::Latency { rate, median, p99 } = round;
+            eprintln!("p99: {:14} {p99:7.0} µs, half {median:.0} µs, at {rate:.0}/s", server.peer.name());
+            report.latencies.entry(server.peer).or_default().push(round);
+        }
     }
     Ok(())
 }
@@ -161,14 +214,6 @@ fn measure(
     Ok(Measured { work: work.name, goals: work.goals, goal_over_hit: work.goal_over_hit, samples, hits })
 }
 
-/// Idle connections need a descriptor each, here and in the servers, who inherit the limit.
-fn raise_descriptor_limit() -> Result<()> {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    Ok(setrlimit(Resource::Nofile, limit)?)
-}
-
 fn write(machine: &[String], full: &str, options: &Options) -> Result<()> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
     fs::create_dir_all(&directory)?;
@@ -180,6 +225,18 @@ fn write(machine: &[String], full: &str, options: &Options) -> Result<()> {
          server on the other\n\n{full}"
     );
     fs::write(&path, text)?;
+    eprintln!("written: {}", path.display());
+    Ok(())
+}
+
+/// Puts the table in place of the one that is there.
+fn write_readme(table: &str) -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let text = fs::read_to_string(&path)?;
+    let missing = || format!("{} has no place for the table", path.display());
+    let (before, rest) = text.split_once(table::README_BEGIN).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(table::README_END).ok_or_else(missing)?;
+    fs::write(&path, format!("{before}{}{after}", table.trim_end()))?;
     eprintln!("written: {}", path.display());
     Ok(())
 }

@@ -35,7 +35,7 @@ tls = true
 [admin]
 off = true
 [limits]
-connections = 15000
+connections = 20000
 keepalive_timeout = "600s"
 {tiers}{more}[[upstream]]
 name = "ap"

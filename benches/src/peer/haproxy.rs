@@ -15,7 +15,8 @@ pub(super) fn command(start: &Start<'_>) -> Result<Command> {
         &format!(
             "global
     nbthread 1
-    maxconn 9000
+    maxconn 19800
+    no strict-limits
     maxpipes 256
     ssl-default-bind-options ssl-min-ver TLSv1.2
 cache all

@@ -3,6 +3,7 @@
 
 mod floor;
 mod forebay;
+mod h2o;
 mod haproxy;
 mod nginx;
 mod squid;
@@ -42,6 +43,8 @@ pub enum Peer {
     Squid,
     /// A reverse proxy with its RAM cache.
     TrafficServer,
+    /// Files alone.
+    H2o,
 }
 
 /// What a server of each kind needs to start.
@@ -67,8 +70,16 @@ impl Start<'_> {
 
 impl Peer {
     /// Every kind, ours first.
-    pub const ALL: [Self; 7] =
-        [Self::Forebay, Self::Floor, Self::Nginx, Self::Varnish, Self::Haproxy, Self::Squid, Self::TrafficServer];
+    pub const ALL: [Self; 8] = [
+        Self::Forebay,
+        Self::Floor,
+        Self::Nginx,
+        Self::Varnish,
+        Self::Haproxy,
+        Self::Squid,
+        Self::TrafficServer,
+        Self::H2o,
+    ];
 
     /// As the table calls it.
     #[must_use]
@@ -81,7 +92,14 @@ impl Peer {
             Self::Haproxy => "HAProxy",
             Self::Squid => "Squid",
             Self::TrafficServer => "Traffic Server",
+            Self::H2o => "h2o (files)",
         }
+    }
+
+    /// Whether it has a TLS listener.
+    #[must_use]
+    pub fn has_tls(self) -> bool {
+        matches!(self, Self::Forebay | Self::Nginx | Self::Haproxy | Self::TrafficServer | Self::H2o)
     }
 
     /// Whether it is installed.
@@ -101,6 +119,7 @@ impl Peer {
             Self::Haproxy => (haproxy::PROGRAM.into(), "-v"),
             Self::Squid => (squid::PROGRAM.into(), "-v"),
             Self::TrafficServer => (trafficserver::PROGRAM.into(), "--version"),
+            Self::H2o => (h2o::PROGRAM.into(), "--version"),
         };
         let output = Command::new(program).arg(argument).output().ok()?;
         let text = [output.stdout, output.stderr].concat();
@@ -141,6 +160,7 @@ impl Peer {
             Self::Haproxy => haproxy::command(&start),
             Self::Squid => squid::command(&start),
             Self::TrafficServer => trafficserver::command(&start),
+            Self::H2o => h2o::command(&start),
         }?;
         let output = directory.join("output");
         let file = fs::File::create(&output)?;
@@ -151,8 +171,7 @@ impl Peer {
         }
         let child = pinned.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn()?;
         let mut server = Server { peer: self, http, https, l4, child };
-        let has_tls = matches!(self, Self::Forebay | Self::Nginx | Self::Haproxy | Self::TrafficServer);
-        let addresses = if has_tls { &[http, https][..] } else { &[http] };
+        let addresses = if self.has_tls() { &[http, https][..] } else { &[http] };
         let until = Instant::now() + PATIENCE;
         while !addresses.iter().all(|address| TcpStream::connect(address).is_ok()) {
             if Instant::now() > until || server.child.try_wait()?.is_some() {

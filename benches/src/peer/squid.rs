@@ -27,7 +27,7 @@ coredump_dir none
 cache_mem 256 MB
 memory_cache_mode always
 maximum_object_size_in_memory 2 MB
-max_filedescriptors 16000
+max_filedescriptors 20000
 client_idle_pconn_timeout 10 minutes
 shutdown_lifetime 0 seconds
 "

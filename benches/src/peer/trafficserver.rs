@@ -58,7 +58,7 @@ CONFIG proxy.config.log.logging_enabled INT 0
 CONFIG proxy.config.http.wait_for_cache INT 1
 CONFIG proxy.config.http.keep_alive_no_activity_timeout_in INT 600
 CONFIG proxy.config.http.transaction_no_activity_timeout_in INT 600
-CONFIG proxy.config.net.connections_throttle INT 15000
+CONFIG proxy.config.net.connections_throttle INT 19900
 CONFIG proxy.config.url_remap.pristine_host_hdr INT 1
 CONFIG proxy.config.crash_log_helper STRING
 "
