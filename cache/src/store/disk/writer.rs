@@ -156,12 +156,12 @@ impl Writer {
         match command {
             Command::Put(put) => self.put(&put),
             Command::Remove { key, hash, label, files, done } => {
+                if self.shared.released.load(Ordering::Acquire) {
+                    // Dropping `done` says that it is not durable. The files are another process's now.
+                    return;
+                }
                 for file in files {
                     let _ = self.shared.io.unlink(&file.path);
-                }
-                if self.shared.released.load(Ordering::Acquire) {
-                    // Dropping `done` says that it is not durable.
-                    return;
                 }
                 self.owed.push_back(Owed { key, hash, label });
                 let written = self.pay().is_ok();
@@ -383,6 +383,7 @@ impl Writer {
     fn discard(&self, put: &Put) {
         if let Content::File { file, .. } | Content::CodedFile { file, .. } = &put.content
             && put.label.kind == Kind::Put
+            && !self.shared.released.load(Ordering::Acquire)
         {
             let _ = self.shared.io.unlink(&file.path);
         }
@@ -393,6 +394,7 @@ impl Writer {
         for slot in removed.iter().filter(|slot| slot.is_large()) {
             if let Some(file) = self.shared.large.remove(slot.position())
                 && kept.is_none_or(|kept| kept.id != file.id)
+                && !self.shared.released.load(Ordering::Acquire)
             {
                 let _ = self.shared.io.unlink(&file.path);
             }

@@ -194,8 +194,9 @@ impl LargeWriter {
 
 impl Drop for LargeWriter {
     fn drop(&mut self) {
-        // Finished, it has given its space away, and the file has its name.
-        if self.space.is_some() {
+        // Finished, it has given its space away, and the file has its name. Once the directory was let go of, a file of this
+        // name is another process's; that one has removed ours.
+        if self.space.is_some() && !self.shared.released.load(Ordering::Acquire) {
             let _ = self.shared.io.unlink(&self.part);
         }
     }

@@ -13,13 +13,22 @@ fn length(each: u64) -> usize {
     if each.is_multiple_of(13) { (1 << 20) + 700_000 } else { 200 + usize::try_from(each * 97).unwrap() }
 }
 
-/// A directory with a sealed segment and one that was not, entries that were removed, and large ones.
+/// Some have a coding, and of these some one that has a file of its own.
+fn coded(each: u64) -> Option<Bytes> {
+    (each % 7 == 3).then(|| content(each + 1000, if each % 2 == 1 { (1 << 20) + 50_000 } else { 300 }))
+}
+
+/// A directory with a sealed segment and one that was not, entries that were removed, large ones, and codings.
 fn prepared() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for half in [0, ENTRIES / 2] {
         let store = open(directory.path());
         for each in half..half + ENTRIES / 2 {
-            store.insert(&key(each), response(content(each, length(each))));
+            let stored = response(content(each, length(each)));
+            store.insert(&key(each), Arc::clone(&stored));
+            if let Some(coded) = coded(each) {
+                assert!(store.add_coded(&key(each), &stored, None, Coding::Gzip, coded));
+            }
         }
         store.flush();
         for each in (0..half + ENTRIES / 2).filter(|each| each % 5 == 4) {
@@ -58,9 +67,13 @@ fn verify(path: &Path, what: &str) -> usize {
     let store = open(path);
     let mut found = 0;
     for each in 0..ENTRIES {
-        let answers = contents(&store, &key(each));
+        let variants = get(&store, &key(each));
+        let answers: Vec<_> = variants.iter().map(|variant| variant.response.content().clone()).collect();
         if answers.is_empty() {
             continue;
+        }
+        for made in variants.iter().filter_map(|variant| variant.coded(Coding::Gzip)) {
+            assert!(Some(made) == coded(each).as_ref(), "{what}: coding of {each}");
         }
         found += 1;
         assert!(each % 5 != 4, "{what}: {each} was removed");

@@ -51,6 +51,31 @@ fn a_device_that_fails_to_write_costs_entries_and_heals() {
     }
 }
 
+/// A descriptor that cannot be read from, as a device that has gone: `EBADF` for `EIO`.
+#[test]
+fn a_device_that_fails_to_read_is_a_miss_and_counted_and_heals() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let stored = response(content(1, 1000));
+    store.insert(&key("a"), Arc::clone(&stored));
+    store.flush();
+    let (id, sound) =
+        store.shared.segments.read().first_key_value().map(|(id, segment)| (*id, Arc::clone(segment))).unwrap();
+    let unreadable = Segment {
+        id,
+        path: sound.path.clone(),
+        file: std::fs::File::options().write(true).open(&sound.path).unwrap(),
+        space: store.shared.space.occupy(0),
+    };
+    store.shared.segments.write().insert(id, Arc::new(unreadable));
+    assert!(get(&store, &key("a")).is_empty());
+    let stats = store.stats();
+    assert!(stats.read_errors >= 1 && stats.corrupt == 0, "{stats:?}");
+    assert_eq!(stats.objects, 1, "the entry may be sound: it stays");
+    store.shared.segments.write().insert(id, sound);
+    assert_eq!(contents(&store, &key("a")), [content(1, 1000)]);
+}
+
 /// Each operation takes longer than a client waits.
 #[test]
 fn a_device_that_is_slow_holds_nobody_up_who_stores_or_reads() {

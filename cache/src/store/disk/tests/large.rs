@@ -296,3 +296,45 @@ async fn a_long_coding_of_content_that_is_read_whole_is_read_whole() {
     let variant = variants.iter().next().unwrap();
     assert!(*variant.response.content() == whole && variant.coded(Coding::Gzip) == Some(&long));
 }
+
+#[tokio::test]
+async fn a_fill_that_is_given_up_after_the_directory_was_let_go_of_leaves_the_successor_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (old, whole) = (open(directory.path()), content(1, 3_000_000));
+    let ours = stream(&old, "a", &whole, None).await.unwrap();
+    old.release().await;
+    let new = open(directory.path());
+    let theirs = stream(&new, "b", &whole, None).await.unwrap();
+    assert_eq!(files_in(directory.path()).len(), 1, "the one before it is gone");
+    drop(ours);
+    assert!(new.commit_large(&key("b"), response(Bytes::new()), theirs).await);
+    let file = found(&new, "b").await.unwrap();
+    assert_eq!(read(&file, 0..3_000_000).await.unwrap(), whole);
+    // The same by a fill that comes to its end too late.
+    let late = old.begin_large(&key("c"), None).await;
+    assert!(late.is_err());
+}
+
+#[tokio::test]
+async fn what_is_stored_or_removed_after_the_directory_was_let_go_of_costs_the_successor_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (old, whole) = (open(directory.path()), content(1, 3_000_000));
+    for name in ["a", "b"] {
+        let writer = stream(&old, name, &whole, None).await.unwrap();
+        assert!(old.commit_large(&key(name), response(Bytes::new()), writer).await);
+    }
+    old.release().await;
+    let new = open(directory.path());
+    assert!(!old.insert(&key("a"), response(content(2, 100))));
+    assert!(!old.remove(&key("b")).durable().await, "it is another's to write down");
+    old.flush_now().await;
+    assert!(found(&old, "a").await.is_none() && found(&old, "b").await.is_none());
+    for name in ["a", "b"] {
+        assert_eq!(read(&found(&new, name).await.unwrap(), 0..3_000_000).await.unwrap(), whole);
+    }
+    assert!(new.check().is_sound());
+}
+
+fn files_in(directory: &Path) -> Vec<std::path::PathBuf> {
+    std::fs::read_dir(directory.join("large")).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
