@@ -78,7 +78,8 @@ impl Case<'_> {
         Ok(spent.as_secs_f64() * 1e6 / run.answered as f64)
     }
 
-    /// Asks for the first `count`, so that they are stored and their heads made.
+    /// Asks for the first `count`, so that they are stored and their heads made. Right after connecting: a server does not
+    /// wait long for a first request.
     fn warm(&mut self, count: u64) -> Result<()> {
         for _ in 0..2 {
             self.client.run(Pace::InFlight(IN_FLIGHT), Duration::MAX, count, &self.request)?;
@@ -120,10 +121,10 @@ fn connections(setting: &Setting, size: Size, all: &mut Vec<Growth>) -> Result<(
     let (small, large) = (start(setting, "")?, start(setting, "")?);
     let few = || Box::new(|number: u64, out: &mut Vec<u8>| page(number % FEW, out));
     let mut case = Case { server: &small, client: Client::connect(small.http, IN_FLIGHT)?, request: few() };
-    let mut many = Case { server: &large, client: Client::connect(large.http, CONNECTIONS)?, request: few() };
-    let mut beside = Case { server: &large, client: Client::connect(large.http, IN_FLIGHT)?, request: few() };
     case.warm(FEW)?;
+    let mut many = Case { server: &large, client: Client::connect(large.http, CONNECTIONS)?, request: few() };
     many.warm(CONNECTIONS as u64)?;
+    let mut beside = Case { server: &large, client: Client::connect(large.http, IN_FLIGHT)?, request: few() };
     compare(format!("{CONNECTIONS} connections, {IN_FLIGHT} used"), setting, size, &mut case, &mut beside, all)?;
     compare(format!("{CONNECTIONS} connections, all used in turn"), setting, size, &mut case, &mut many, all)
 }
@@ -137,8 +138,8 @@ fn sites(setting: &Setting, size: Size, all: &mut Vec<Growth>) -> Result<()> {
     let each =
         || Box::new(|number: u64, out: &mut Vec<u8>| get("/1k.png", &format!("site{}.test", number % SITES), out));
     let mut case = Case { server: &small, client: Client::connect(small.http, IN_FLIGHT)?, request: each() };
-    let mut many = Case { server: &large, client: Client::connect(large.http, IN_FLIGHT)?, request: each() };
     case.warm(SITES)?;
+    let mut many = Case { server: &large, client: Client::connect(large.http, IN_FLIGHT)?, request: each() };
     many.warm(SITES)?;
     compare(format!("{SITES} sites, a page of each"), setting, size, &mut case, &mut many, all)
 }
