@@ -174,15 +174,11 @@ async fn clean(lasting: &Lasting, pool: &Pool, watch: &Watch, stranger: &'static
     }
     fields.insert(FORWARDED, HeaderValue::try_from(format!("for={stranger}")).ok()?);
     debug_assert!(!fields.contains_key(COOKIE) && !fields.contains_key(AUTHORIZATION) && fields.contains_key(VIA));
-    let outbound = Outbound {
-        method: Method::GET,
-        path_query: watch.path_query.clone(),
-        fields,
-        body: RequestBody::Empty,
-        ..Outbound::default()
-    };
+    let outbound =
+        Outbound { method: Method::GET, path_query: watch.path_query.clone(), fields, ..Outbound::default() };
     let permit = pool.enter(&outbound.fields, true, false).await.ok()?;
-    let (mut exchange, head) = begin(lasting, pool, Asker::default(), None, outbound, &mut None).await.ok()?;
+    let begun = begin(lasting, pool, Asker::default(), None, &outbound, RequestBody::Empty, &mut None).await;
+    let (mut exchange, head) = begun.ok()?;
     exchange.permit = permit;
     if head.status != StatusCode::OK || !is_text(&head.fields) {
         return None;

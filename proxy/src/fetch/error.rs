@@ -20,6 +20,11 @@ impl FetchError {
     pub(crate) const QUEUE_TIMEOUT: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "upstream-queue-timeout");
     pub(crate) const BUSY: Self = Self::new(StatusCode::SERVICE_UNAVAILABLE, "upstream-busy");
     pub(crate) const FRAMING: Self = Self::bad_gateway("upstream-framing");
+    pub(crate) const CONNECT_TIMEOUT: Self = Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream-connect-timeout");
+    pub(crate) const READ_TIMEOUT: Self = Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream-read-timeout");
+    pub(crate) const WRITE_TIMEOUT: Self = Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream-write-timeout");
+    pub(crate) const CLOSED: Self = Self::bad_gateway("upstream-closed");
+    pub(crate) const MALFORMED: Self = Self::bad_gateway("upstream-malformed");
     pub(crate) const UNEXPECTED: Self = Self::bad_gateway("upstream-response-unexpected");
 
     /// Nginx calls it 499; nobody is there to read it.
@@ -68,17 +73,15 @@ impl FetchError {
 impl From<&Error> for FetchError {
     fn from(error: &Error) -> Self {
         match error.etype() {
-            ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => {
-                Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream-connect-timeout")
-            }
-            ErrorType::ReadTimedout => Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream-read-timeout"),
-            ErrorType::WriteTimedout => Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream-write-timeout"),
+            ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Self::CONNECT_TIMEOUT,
+            ErrorType::ReadTimedout => Self::READ_TIMEOUT,
+            ErrorType::WriteTimedout => Self::WRITE_TIMEOUT,
             ErrorType::ConnectRefused => Self::bad_gateway("upstream-refused"),
             ErrorType::ConnectNoRoute | ErrorType::ConnectError | ErrorType::SocketError => {
                 Self::bad_gateway("upstream-unreachable")
             }
-            ErrorType::InvalidHTTPHeader => Self::bad_gateway("upstream-malformed"),
-            _ => Self::bad_gateway("upstream-closed"),
+            ErrorType::InvalidHTTPHeader => Self::MALFORMED,
+            _ => Self::CLOSED,
         }
     }
 }

@@ -1,20 +1,20 @@
-//! Forward: connect to a server of the pool, send the request, read what comes back. Pingora's connector and client
-//! sessions do the work; request content is sent on while the response is already being read.
+//! Forward: connect to a server of the pool, send the request, read what comes back; request content is sent on while the
+//! response is already being read.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use forebay_cache::clock::Clock as _;
-use http::header::{AUTHORIZATION, CONNECTION, EXPECT, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use pingora_core::protocols::http::HttpTask;
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use pingora_http::RequestHeader;
 
-use super::session::{Session, is_of_connection, wants_h1};
-use super::{FetchError, receive};
+use super::FetchError;
+use super::session::Session;
+use super::short::{Failure, Patience, Short};
 use crate::http::RequestBody;
 use crate::runtime::Lasting;
-use crate::upstream::{Asker, Lease, NoServer, Permit, Pool, ServerId};
+use crate::upstream::{Asker, Lease, NoServer, Permit, Pool, Server, ServerId};
 
 /// Longest silence of a tunnel (HAProxy: `timeout tunnel 1h`).
 const TUNNEL_SILENCE: Duration = Duration::from_secs(3600);
@@ -29,13 +29,12 @@ const IDLE: Duration = Duration::from_secs(4);
 const IDLE_MULTIPLEXED: Duration = Duration::from_secs(30);
 
 /// A request as the AP server gets it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Outbound {
     pub(crate) method: Method,
     pub(crate) path_query: String,
     /// End-to-end fields, Host included.
     pub(crate) fields: HeaderMap,
-    pub(crate) body: RequestBody,
     /// Whether a WebSocket is asked for.
     pub(crate) upgrade: bool,
     /// Whether the client waits for `100 Continue`: so do we, for the server's (RFC 9110 section 10.1.1).
@@ -77,24 +76,38 @@ pub(super) struct Exchange {
 }
 
 impl Outbound {
-    /// The same request once more, without content.
-    pub(super) fn again(&self) -> Self {
-        let Self { method, path_query, fields, withholds_authorization, .. } = self;
-        Self {
-            method: method.clone(),
-            path_query: path_query.clone(),
-            fields: fields.clone(),
-            withholds_authorization: *withholds_authorization,
-            ..Self::default()
-        }
-    }
-
     /// Sending it twice does no harm, and nothing of its content is gone.
-    pub(super) fn is_repeatable(&self) -> bool {
-        matches!(self.body, RequestBody::Empty) && matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    pub(super) fn is_repeatable(&self, body: &RequestBody) -> bool {
+        matches!(body, RequestBody::Empty) && matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
 
-    fn head(&self, pool: &Pool) -> Result<Box<RequestHeader>, FetchError> {
+    /// Fields of the connection that it goes out on, which is kept or not.
+    pub(super) fn of_connection(
+        &self,
+        keepalive: bool,
+        body: &RequestBody,
+    ) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let known = |name: HeaderName, value| (name, HeaderValue::from_static(value));
+        let [connection, upgrade] = match (self.upgrade, keepalive) {
+            (true, _) => [Some(known(CONNECTION, "Upgrade")), Some(known(UPGRADE, "websocket"))],
+            (false, false) => [Some(known(CONNECTION, "close")), None],
+            (false, true) => [None, None],
+        };
+        let expect = self.expects_continue.then(|| known(EXPECT, "100-continue"));
+        let content = match body.length() {
+            // An empty POST says so: some servers wait for content otherwise.
+            Some(0) if matches!(self.method, Method::POST | Method::PUT | Method::PATCH) => {
+                Some(known(CONTENT_LENGTH, "0"))
+            }
+            Some(0) => None,
+            Some(length) => Some((CONTENT_LENGTH, HeaderValue::from(length))),
+            None => Some(known(TRANSFER_ENCODING, "chunked")),
+        };
+        [connection, upgrade, expect, content].into_iter().flatten()
+    }
+
+    /// For Pingora's sessions.
+    fn head(&self, pool: &Pool, body: &RequestBody) -> Result<Box<RequestHeader>, FetchError> {
         let malformed = FetchError::bad_gateway("request-not-forwardable");
         let mut head =
             RequestHeader::build(self.method.clone(), self.path_query.as_bytes(), Some(self.fields.len() + 2))
@@ -105,25 +118,8 @@ impl Outbound {
             }
             head.append_header(name.clone(), value.clone()).map_err(|_| malformed)?;
         }
-        if self.upgrade {
-            head.insert_header(CONNECTION, "Upgrade").map_err(|_| malformed)?;
-            head.insert_header(UPGRADE, "websocket").map_err(|_| malformed)?;
-        } else if !pool.keepalive {
-            head.insert_header(CONNECTION, "close").map_err(|_| malformed)?;
-        }
-        if self.expects_continue {
-            head.insert_header(EXPECT, "100-continue").map_err(|_| malformed)?;
-        }
-        match self.body.length() {
-            Some(0) => {}
-            Some(length) => {
-                head.insert_header(http::header::CONTENT_LENGTH, HeaderValue::from(length)).map_err(|_| malformed)?;
-            }
-            None => head.insert_header(TRANSFER_ENCODING, "chunked").map_err(|_| malformed)?,
-        }
-        // An empty POST says so: some servers wait for content otherwise.
-        if self.body.length() == Some(0) && matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
-            head.insert_header(http::header::CONTENT_LENGTH, "0").map_err(|_| malformed)?;
+        for (name, value) in self.of_connection(pool.keepalive, body) {
+            head.insert_header(name, value).map_err(|_| malformed)?;
         }
         Ok(Box::new(head))
     }
@@ -167,41 +163,40 @@ pub(super) async fn connect(
     lasting: &Lasting,
     pool: &Pool,
     attempts: &mut Attempts,
-    outbound: Outbound,
+    outbound: &Outbound,
+    body: RequestBody,
 ) -> Result<Exchange, FetchError> {
-    let head = outbound.head(pool)?;
-    let repeatable = outbound.is_repeatable();
-    let Outbound { body, expects_continue, upgrade, .. } = outbound;
+    let repeatable = outbound.is_repeatable(&body);
     loop {
         let lease = attempts.lease(lasting, pool).await?;
-        let server = lease.server();
         let started = Instant::now();
-        let alone = upgrade || attempts.alone;
-        let peer = server.peer_for(alone);
-        let (mut session, reused) = match lasting.connector.get_http_session(peer).await {
-            Ok((session, reused)) => (Session::new(session, peer).ok_or(FetchError::UNEXPECTED)?, reused),
-            Err(error) => {
-                lease.refused(lasting.clock.now());
-                tracing::warn!(upstream = %pool.name, server = %server.label, %error, "cannot connect");
-                attempts.failed(&lease, FetchError::from(&*error));
-                continue;
-            }
+        let alone = outbound.upgrade || attempts.alone;
+        let opened = match patience(lease.server(), pool, alone) {
+            Some(patience) => open_short(&lease, pool, outbound, &body, patience).await,
+            None => open(lasting, &lease, pool, outbound, &body, alone).await,
         };
-        if let Err(error) = session.write_head(head.clone(), body.is_empty()).await {
-            let failure = FetchError::from(&*error);
-            if session.is_multiplexed() && reused {
-                // Nothing was sent: the connection was about to be closed.
-                attempts.alone = true;
-                continue;
-            }
-            lease.failed(lasting.clock.now());
-            if repeatable {
+        let (session, reused) = match opened {
+            Ok(opened) => opened,
+            Err(Unopened::Connect(failure)) => {
+                lease.refused(lasting.clock.now());
                 attempts.failed(&lease, failure);
                 continue;
             }
-            return Err(failure);
-        }
-        let expects_continue = expects_continue && !session.is_multiplexed();
+            Err(Unopened::Stale) => {
+                attempts.alone = true;
+                continue;
+            }
+            Err(Unopened::Write(failure)) => {
+                lease.failed(lasting.clock.now());
+                if repeatable {
+                    attempts.failed(&lease, failure);
+                    continue;
+                }
+                return Err(failure);
+            }
+            Err(Unopened::Never(failure)) => return Err(failure),
+        };
+        let expects_continue = outbound.expects_continue && !session.is_multiplexed();
         let undecided = expects_continue.then(|| tokio::time::Instant::now() + CONTINUE_WAIT);
         let sending = !body.is_empty() && undecided.is_none();
         return Ok(Exchange {
@@ -220,6 +215,75 @@ pub(super) async fn connect(
     }
 }
 
+/// Why there is no session with a server that was chosen.
+enum Unopened {
+    /// There is no connection.
+    Connect(FetchError),
+    /// It broke off before the request was out.
+    Write(FetchError),
+    /// The connection that was to be shared was about to be closed. Nothing was sent.
+    Stale,
+    /// No server could be asked for this.
+    Never(FetchError),
+}
+
+/// How long a server may take that is asked over a short connection; `None` for one that Pingora has to connect to: one
+/// whose connection is kept, shared or encrypted, or has to come from an address of the operator's choice.
+fn patience(server: &Server, pool: &Pool, alone: bool) -> Option<Patience> {
+    let peer = server.peer_for(alone);
+    let options = &peer.options;
+    let is_plain = !peer.is_tls() && options.alpn.get_max_http_version() == 1 && options.bind_to.is_none();
+    (is_plain && !pool.keepalive).then_some(Patience {
+        connect: options.total_connection_timeout?,
+        read: options.read_timeout?,
+        write: options.write_timeout?,
+    })
+}
+
+async fn open_short(
+    lease: &Lease,
+    pool: &Pool,
+    outbound: &Outbound,
+    body: &RequestBody,
+    patience: Patience,
+) -> Result<(Session, bool), Unopened> {
+    let server = lease.server();
+    match Short::open(server.address, outbound, body, patience).await {
+        Ok(short) => Ok((Session::Short(Box::new(short)), false)),
+        Err(Failure::Connect(failure, error)) => {
+            tracing::warn!(upstream = %pool.name, server = %server.label, %error, "cannot connect");
+            Err(Unopened::Connect(failure))
+        }
+        Err(Failure::Write(failure)) => Err(Unopened::Write(failure)),
+        Err(Failure::Request(failure)) => Err(Unopened::Never(failure)),
+    }
+}
+
+/// A session of Pingora's, the head of the request sent, and whether its connection had been used before.
+async fn open(
+    lasting: &Lasting,
+    lease: &Lease,
+    pool: &Pool,
+    outbound: &Outbound,
+    body: &RequestBody,
+    alone: bool,
+) -> Result<(Session, bool), Unopened> {
+    let head = outbound.head(pool, body).map_err(Unopened::Never)?;
+    let server = lease.server();
+    let peer = server.peer_for(alone);
+    let connected = lasting.connector.get_http_session(peer).await.map_err(|error| {
+        tracing::warn!(upstream = %pool.name, server = %server.label, %error, "cannot connect");
+        Unopened::Connect(FetchError::from(&*error))
+    });
+    let (session, reused) = connected?;
+    let mut session = Session::new(session, peer).ok_or(Unopened::Never(FetchError::UNEXPECTED))?;
+    match session.write_head(head, body.is_empty()).await {
+        Ok(()) => Ok((session, reused)),
+        Err(_) if session.is_multiplexed() && reused => Err(Unopened::Stale),
+        Err(error) => Err(Unopened::Write(FetchError::from(&*error))),
+    }
+}
+
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {
     if let Some(deadline) = deadline {
         tokio::time::sleep_until(deadline).await;
@@ -232,17 +296,18 @@ impl Exchange {
         loop {
             let Self { session, body, sending, undecided, .. } = self;
             tokio::select! {
-                task = session.next() => {
-                    let task = match task {
-                        Ok(task) => task,
-                        Err(error) => {
-                            self.wants_h1 = wants_h1(&error);
-                            self.reused |= session.is_multiplexed() && is_of_connection(&error, self.reused);
-                            return Err(FetchError::from(&*error));
+                said = session.next() => {
+                    let (event, ends) = match said {
+                        Ok(said) => said,
+                        Err(broken) => {
+                            self.wants_h1 = broken.wants_h1();
+                            self.reused |= session.is_multiplexed() && broken.is_of_connection(self.reused);
+                            return Err(broken.error());
                         }
                     };
-                    if let Some(event) = self.understand(task)? {
-                        return Ok(event);
+                    self.ended = ends;
+                    if let Some(event) = event {
+                        return self.heard(event);
                     }
                 }
                 () = sleep_until(*undecided), if undecided.is_some() => {
@@ -266,52 +331,23 @@ impl Exchange {
         }
     }
 
-    fn understand(&mut self, task: HttpTask) -> Result<Option<Event>, FetchError> {
-        let event = match task {
-            HttpTask::Header(head, ends) => {
-                // Frames of HTTP/2 say themselves where content ends.
-                if let Some(session) = self.session.h1() {
-                    receive::check_framing(&session.get_headers_raw_bytes())?;
-                }
-                let (status, fields) = (head.status, head.headers.clone());
-                if status == StatusCode::SWITCHING_PROTOCOLS {
-                    self.open_tunnel()?;
-                } else if status.is_informational() {
-                    if status == StatusCode::CONTINUE && self.undecided.take().is_some() {
-                        self.sending = true;
-                    }
-                    return Ok(Some(Event::Interim(status, fields)));
-                }
+    /// What `event` says about the content of the request.
+    fn heard(&mut self, event: Event) -> Result<Event, FetchError> {
+        match &event {
+            Event::Interim(StatusCode::CONTINUE, _) if self.undecided.take().is_some() => self.sending = true,
+            Event::Head(status, ..) => {
                 self.undecided = None;
-                self.ended = ends;
-                Event::Head(status, fields, !ends)
-            }
-            HttpTask::Body(chunk, ends) | HttpTask::UpgradedBody(chunk, ends) => {
-                self.ended = ends;
-                match chunk {
-                    Some(chunk) if !chunk.is_empty() => Event::Chunk(chunk),
-                    _ if ends => Event::End,
-                    _ => return Ok(None),
+                if *status == StatusCode::SWITCHING_PROTOCOLS {
+                    if !self.session.open_tunnel(TUNNEL_SILENCE) {
+                        return Err(FetchError::bad_gateway("upgrade-not-asked-for"));
+                    }
+                    self.body.open_tunnel();
+                    self.sending = true;
                 }
             }
-            HttpTask::Trailer(_) => return Ok(None),
-            HttpTask::Done => {
-                self.ended = true;
-                Event::End
-            }
-            _ => return Err(FetchError::UNEXPECTED),
-        };
-        Ok(Some(event))
-    }
-
-    fn open_tunnel(&mut self) -> Result<(), FetchError> {
-        let unasked = FetchError::bad_gateway("upgrade-not-asked-for");
-        let session = self.session.h1().filter(|session| session.was_upgraded()).ok_or(unasked)?;
-        session.maybe_upgrade_body_writer();
-        session.read_timeout = Some(TUNNEL_SILENCE);
-        self.body.open_tunnel();
-        self.sending = true;
-        Ok(())
+            _ => {}
+        }
+        Ok(event)
     }
 
     /// Speaks HTTP/1.1 with the server from now on, where it wants that.
@@ -327,21 +363,19 @@ impl Exchange {
     }
 
     /// Ends the exchange: the connection is kept if that is wanted and possible, closed at once otherwise.
-    pub(super) async fn release(mut self, lasting: &Lasting, pool: &Pool) {
+    pub(super) async fn release(self, lasting: &Lasting, pool: &Pool) {
         let is_done = self.ended && !self.sending;
-        if self.session.is_multiplexed() {
-            // A stream that is given up is reset; the connection is the others' too.
-            let peer = self.lease.server().peer_for(false);
-            return lasting
-                .connector
-                .release_http_session(self.session.into_inner(), peer, Some(IDLE_MULTIPLEXED))
-                .await;
+        let is_multiplexed = self.session.is_multiplexed();
+        // A stream that is given up is reset; the connection is the others' too.
+        if !is_multiplexed && !(pool.keepalive && is_done) {
+            return;
         }
-        if let Some(session) = self.session.h1().filter(|_| pool.keepalive && is_done) {
-            session.respect_keepalive();
-            let peer = self.lease.server().peer_for(self.alone);
-            lasting.connector.release_http_session(self.session.into_inner(), peer, Some(IDLE)).await;
+        let (peer, idle) = match is_multiplexed {
+            true => (self.lease.server().peer_for(false), IDLE_MULTIPLEXED),
+            false => (self.lease.server().peer_for(self.alone), IDLE),
+        };
+        if let Some(session) = self.session.into_inner() {
+            lasting.connector.release_http_session(session, peer, Some(idle)).await;
         }
-        // Otherwise the connection is closed as it is dropped.
     }
 }

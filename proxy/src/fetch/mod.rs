@@ -12,6 +12,7 @@ mod receive;
 mod run;
 mod session;
 mod shared;
+mod short;
 mod stream;
 
 pub(crate) use canary::Canary;

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use super::forward::{Exchange, Outbound};
 use super::receive::{Head, begin};
 use super::run::{StorePlan, UpstreamReport};
+use crate::http::RequestBody;
 use crate::runtime::Lasting;
 use crate::siblings::{Kind, Peer};
 use crate::upstream::{Asker, Pool};
@@ -69,7 +70,7 @@ pub(super) async fn bring(
     let now = lasting.clock.now();
     let asked = siblings.ask(&url, now).await;
     if let Some(peer) = &asked.hit {
-        let mut wanted = outbound.again();
+        let mut wanted = outbound.clone();
         let way = match peer.kind {
             Kind::Parent => "PARENT_HIT",
             Kind::Sibling => {
@@ -80,14 +81,14 @@ pub(super) async fn bring(
             }
         };
         let patience = (peer.kind == Kind::Sibling).then(|| siblings.timeout());
-        if let Some(brought) = fetch(lasting, peer, wanted, patience, way, report).await {
+        if let Some(brought) = fetch(lasting, peer, &wanted, patience, way, report).await {
             return Some(brought);
         }
     }
     let was_tried = |parent: &Arc<Peer>| asked.hit.iter().chain(&asked.unwilling).any(|peer| Arc::ptr_eq(peer, parent));
     for parent in siblings.parents(&url, now).iter().filter(|parent| !was_tried(parent)) {
         let way = siblings.parent_choice(asked.timed_out);
-        if let Some(brought) = fetch(lasting, parent, outbound.again(), None, way, report).await {
+        if let Some(brought) = fetch(lasting, parent, outbound, None, way, report).await {
             return Some(brought);
         }
     }
@@ -106,13 +107,13 @@ pub(super) fn wants_the_origin(fields: &HeaderMap) -> bool {
 async fn fetch(
     lasting: &Lasting,
     peer: &Peer,
-    wanted: Outbound,
+    wanted: &Outbound,
     patience: Option<Duration>,
     way: &'static str,
     report: &mut UpstreamReport,
 ) -> Option<Brought> {
     let (at, started) = (lasting.clock.now(), Instant::now());
-    let begun = begin(lasting, &peer.pool, Asker::default(), None, wanted, report);
+    let begun = begin(lasting, &peer.pool, Asker::default(), None, wanted, RequestBody::Empty, report);
     let begun = match patience {
         Some(patience) => tokio::time::timeout(patience, begun).await.ok(),
         None => Some(begun.await),

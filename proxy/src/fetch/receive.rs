@@ -10,6 +10,7 @@ use super::FetchError;
 use super::forward::{self, Attempts, Event, Exchange, Outbound};
 use super::run::UpstreamReport;
 use crate::account::entry::UpstreamExchange;
+use crate::http::RequestBody;
 use crate::runtime::Lasting;
 use crate::upstream::{Asker, Pool};
 
@@ -38,22 +39,22 @@ pub(super) async fn begin(
     pool: &Pool,
     asker: Asker,
     interim: Option<&mpsc::Sender<(StatusCode, HeaderMap)>>,
-    outbound: Outbound,
+    outbound: &Outbound,
+    mut body: RequestBody,
     report: &mut UpstreamReport,
 ) -> Result<(Exchange, Head), FetchError> {
-    let repeatable = outbound.is_repeatable().then(|| outbound.again());
-    let mut outbound = outbound;
+    let is_repeatable = outbound.is_repeatable(&body);
     let mut repeats = 0;
     let mut attempts = Attempts::new(asker);
     loop {
-        let mut exchange = forward::connect(lasting, pool, &mut attempts, outbound).await?;
+        let mut exchange = forward::connect(lasting, pool, &mut attempts, outbound, std::mem::take(&mut body)).await?;
         let error = match read_head(lasting, &mut exchange, interim, report).await {
             Ok(head) => return Ok((exchange, head)),
             Err(error) => error,
         };
         exchange.heed(lasting);
-        let again = repeatable.as_ref().filter(|_| error.is_closed());
-        if exchange.reused && again.is_some() && repeats < REPEATS {
+        let again = is_repeatable && error.is_closed();
+        if exchange.reused && again && repeats < REPEATS {
             // It had idled too long: no fault of the server's.
             repeats += 1;
             attempts.alone = repeats > SHARED_REPEATS;
@@ -64,7 +65,9 @@ pub(super) async fn begin(
             }
             attempts.failed(&exchange.lease, error);
         }
-        outbound = again.ok_or(error)?.again();
+        if !again {
+            return Err(error);
+        }
     }
 }
 

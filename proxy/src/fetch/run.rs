@@ -1,5 +1,5 @@
-//! One fetch from its first byte to its last: forward, judge, store or hand over. It runs as a task of its own, so that
-//! neither a client that leaves nor one that reads slowly has any say in it.
+//! One fetch from its first byte to its last: forward, judge, store or hand over. It ends by itself: neither a client that
+//! leaves nor one that reads slowly has any say in it.
 
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ use super::stream::{Frame, content_length, fill, hand_over};
 use super::{FetchError, canary};
 use crate::account::entry::UpstreamExchange;
 use crate::cluster::Term;
+use crate::http::RequestBody;
 use crate::purge::litespeed::Drives;
 use crate::runtime::Lasting;
 use crate::site::{Route, Site};
@@ -41,6 +42,8 @@ pub(crate) struct Job {
     /// What the choice of a server depends on.
     pub(crate) asker: Asker,
     pub(crate) outbound: Outbound,
+    /// Its content.
+    pub(crate) body: RequestBody,
     /// How the response may be stored; `None` for a pass.
     pub(crate) store: Option<StorePlan>,
     /// The response may purge its host by fields of its own (LSCache).
@@ -152,15 +155,12 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         let mut pool = Arc::clone(&job.pool);
         let mut unkept = None;
         let mut as_of = None;
-        let mut sent = Sent {
-            method: outbound.method.clone(),
-            path_query: outbound.path_query.clone(),
-            fields: outbound.fields.clone(),
-            has_content: !outbound.body.is_empty(),
-            at: lasting.clock.now(),
-        };
+        // What is asked for again has no content: only fills are.
+        let body = std::mem::take(&mut job.body);
+        let has_content = !body.is_empty();
+        let mut sent_at = lasting.clock.now();
         let begun = if let Some(brought) = brought.take() {
-            (pool, sent.at, as_of) = (brought.pool, brought.at, Some(brought.stamp));
+            (pool, sent_at, as_of) = (brought.pool, brought.at, Some(brought.stamp));
             unkept = brought.proxy_only.then_some("proxy-only");
             Ok((brought.exchange, brought.head))
         } else {
@@ -169,11 +169,11 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
                 plan.shared = term;
             }
             // A stale page at once is better than a place in the queue.
-            let waits = !stale_stands_in(&candidates, &RequestDirectives::parse(&sent.fields), sent.at);
+            let waits = !stale_stands_in(&candidates, &RequestDirectives::parse(&outbound.fields), sent_at);
             let begun = async {
-                let permit = pool.enter(&sent.fields, job.background, waits).await?;
+                let permit = pool.enter(&outbound.fields, job.background, waits).await?;
                 let (mut exchange, head) =
-                    begin(&lasting, &pool, job.asker, job.interim.as_ref(), outbound, report).await?;
+                    begin(&lasting, &pool, job.asker, job.interim.as_ref(), &outbound, body, report).await?;
                 exchange.permit = permit;
                 Ok::<_, FetchError>((exchange, head))
             };
@@ -194,7 +194,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             drives.obey(&head.fields).await;
         }
         if let Some(invalidates) = &job.invalidates {
-            invalidate(&lasting, &sent.method, invalidates, &head).await;
+            invalidate(&lasting, &outbound.method, invalidates, &head).await;
         }
         let Some(plan) = &mut job.store else {
             return hand_over(&lasting, &pool, exchange, head, None, None, answer, *report).await;
@@ -204,16 +204,16 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             plan.leader = lasting.fills.instead_of(&plan.leader, &plan.key);
         }
         let exchanged = Exchanged::new(
-            &sent.method,
-            &sent.fields,
+            &outbound.method,
+            &outbound.fields,
             head.status,
             &head.fields,
-            sent.at,
+            sent_at,
             head.at,
             &plan.route.rules.policy.targets,
         )
         .url(&plan.url)
-        .request_has_content(sent.has_content);
+        .request_has_content(has_content);
         if head.status == StatusCode::NOT_MODIFIED && !preconditions.is_empty() && !candidates.is_empty() {
             if let Some(fresh) = freshen(&lasting, plan, &exchanged, &candidates) {
                 plan.leader.settle_and_leave(Verdict::Freshened(fresh.clone()));
@@ -223,13 +223,12 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             }
             // A 304 about something we do not have: ask for the whole.
             candidates.clear();
-            outbound = sent.again();
             outbound.fields.remove(http::header::IF_NONE_MATCH);
             outbound.fields.remove(http::header::IF_MODIFIED_SINCE);
             exchange.release(&lasting, &pool).await;
             continue;
         }
-        if sent.method == Method::HEAD
+        if outbound.method == Method::HEAD
             && let Some(fresh) = learn_from_head(&lasting, plan, &exchanged, &candidates)
         {
             let _ = answer.send((Ok(Arrived::Freshened(fresh)), *report));
@@ -252,7 +251,6 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
                 }
                 // Not what is missing, or not of the same representation: ask for the whole.
                 None if matches!(head.status, StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE) => {
-                    outbound = sent.again();
                     outbound.fields.remove(http::header::RANGE);
                     outbound.fields.remove(http::header::IF_RANGE);
                     exchange.release(&lasting, &pool).await;
@@ -265,7 +263,6 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             let response = StoredResponse::new(&exchanged, Bytes::new(), &plan.route.rules.policy).stamped(as_of);
             if lasting.store.purges().standing(&plan.key, &response, 0) != Standing::Current {
                 // Purged here, and not yet where it came from.
-                outbound = sent.again();
                 exchange.release(&lasting, &pool).await;
                 continue;
             }
@@ -293,7 +290,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
         return match verdict {
             Ok((response, file)) => {
                 let frame = Frame::of(&head);
-                let watch = lasting.canary.choose(plan, &sent.path_query, &sent.fields, &head.fields);
+                let watch = lasting.canary.choose(plan, &outbound.path_query, &outbound.fields, &head.fields);
                 let filled =
                     fill(&lasting, &pool, plan, exchange, head, (response, file), frame, answer, *report).await;
                 if let Some(watch) = watch {
@@ -317,23 +314,6 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
                 hand_over(&lasting, &pool, exchange, head, Some(reason), keeping, answer, *report).await
             }
         };
-    }
-}
-
-/// The request as it was sent; `Vary` and the directives are about this one.
-struct Sent {
-    method: Method,
-    path_query: String,
-    fields: HeaderMap,
-    has_content: bool,
-    at: Timestamp,
-}
-
-impl Sent {
-    /// The same request once more. It had no content: only fills are asked for again.
-    fn again(self) -> Outbound {
-        let Self { method, path_query, fields, .. } = self;
-        Outbound { method, path_query, fields, ..Outbound::default() }
     }
 }
 

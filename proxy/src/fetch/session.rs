@@ -1,9 +1,12 @@
-//! What an exchange speaks over: a connection of HTTP/1.1, or a stream of an HTTP/2 connection that others share.
+//! What an exchange speaks over: a short connection of its own, a connection of HTTP/1.1 that Pingora keeps or encrypts,
+//! or a stream of an HTTP/2 connection that others share.
+
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::Uri;
 use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
+use http::{StatusCode, Uri};
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::http::v1::client::HttpSession as Http1Session;
@@ -12,8 +15,14 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorType, RetryType};
 use pingora_http::RequestHeader;
 
+use super::FetchError;
+use super::forward::Event;
+use super::receive::check_framing;
+use super::short::Short;
+
 /// One request and its response.
 pub(super) enum Session {
+    Short(Box<Short>),
     H1(Box<Http1Session>),
     H2(Box<Stream>),
 }
@@ -22,6 +31,13 @@ pub(super) enum Session {
 pub(super) struct Stream {
     session: Http2Session,
     head_read: bool,
+}
+
+/// Why an exchange came to its end before the response did.
+pub(super) enum Broken {
+    Known(FetchError),
+    /// In Pingora's words.
+    Of(Box<Error>),
 }
 
 impl Session {
@@ -41,11 +57,15 @@ impl Session {
         }
     }
 
-    /// As Pingora takes it back.
-    pub(super) fn into_inner(self) -> HttpSession {
+    /// As Pingora takes it back; `None` for what is not to be used again, and closed by that.
+    pub(super) fn into_inner(self) -> Option<HttpSession> {
         match self {
-            Self::H1(session) => HttpSession::H1(*session),
-            Self::H2(stream) => HttpSession::H2(stream.session),
+            Self::Short(_) => None,
+            Self::H1(mut session) => {
+                session.respect_keepalive();
+                Some(HttpSession::H1(*session))
+            }
+            Self::H2(stream) => Some(HttpSession::H2(stream.session)),
         }
     }
 
@@ -54,17 +74,10 @@ impl Session {
         matches!(self, Self::H2(_))
     }
 
-    /// The HTTP/1.1 of it.
-    pub(super) fn h1(&mut self) -> Option<&mut Http1Session> {
-        match self {
-            Self::H1(session) => Some(session),
-            Self::H2(_) => None,
-        }
-    }
-
-    /// Sends `head`; without content behind it where it `ends`.
+    /// Sends `head`; without content behind it where it `ends`. Not for a short connection, which began with it.
     pub(super) async fn write_head(&mut self, mut head: Box<RequestHeader>, ends: bool) -> Result<(), Box<Error>> {
         match self {
+            Self::Short(_) => Ok(()),
             Self::H1(session) => session.write_request_header(head).await.map(drop),
             Self::H2(stream) => {
                 // Of one connection, which is everybody's here (RFC 9113 section 8.2.2); interim responses are not heard.
@@ -77,26 +90,101 @@ impl Session {
         }
     }
 
-    pub(super) async fn write(&mut self, data: Bytes) -> Result<(), Box<Error>> {
+    pub(super) async fn write(&mut self, data: Bytes) -> Result<(), Broken> {
         match self {
-            Self::H1(session) => session.write_body(&data).await.map(drop),
-            Self::H2(stream) => stream.session.write_request_body(data, false).await,
+            Self::Short(session) => session.write(&data).await.map_err(Broken::Known),
+            Self::H1(session) => session.write_body(&data).await.map(drop).map_err(Broken::Of),
+            Self::H2(stream) => stream.session.write_request_body(data, false).await.map_err(Broken::Of),
         }
     }
 
-    pub(super) async fn finish(&mut self) -> Result<(), Box<Error>> {
+    pub(super) async fn finish(&mut self) -> Result<(), Broken> {
         match self {
-            Self::H1(session) => session.finish_body().await.map(drop),
-            Self::H2(stream) => stream.session.finish_request_body(),
+            Self::Short(session) => session.finish().await.map_err(Broken::Known),
+            Self::H1(session) => session.finish_body().await.map(drop).map_err(Broken::Of),
+            Self::H2(stream) => stream.session.finish_request_body().map_err(Broken::Of),
         }
     }
 
-    /// The next part of the response. Safe to drop before it is ready.
-    pub(super) async fn next(&mut self) -> Result<HttpTask, Box<Error>> {
+    /// The next part of the response, where there is something to tell of it, and whether it is the last. Safe to drop
+    /// before it is ready.
+    pub(super) async fn next(&mut self) -> Result<(Option<Event>, bool), Broken> {
+        let task = match self {
+            Self::Short(session) => {
+                let (event, ends) = session.next().await.map_err(Broken::Known)?;
+                return Ok((Some(event), ends));
+            }
+            Self::H1(session) => {
+                let task = session.read_response_task().await.map_err(Broken::Of)?;
+                if matches!(task, HttpTask::Header(..)) {
+                    check_framing(&session.get_headers_raw_bytes()).map_err(Broken::Known)?;
+                }
+                task
+            }
+            // Frames of HTTP/2 say themselves where content ends.
+            Self::H2(stream) => stream.next().await.map_err(Broken::Of)?,
+        };
+        understand(task).map_err(Broken::Known)
+    }
+
+    /// The server agreed to an upgrade: bytes go both ways as they are, with silences up to `longest`. False: nobody asked.
+    pub(super) fn open_tunnel(&mut self, longest: Duration) -> bool {
         match self {
-            Self::H1(session) => session.read_response_task().await,
-            Self::H2(stream) => stream.next().await,
+            Self::Short(session) => session.open_tunnel(longest),
+            Self::H1(session) if session.was_upgraded() => {
+                session.maybe_upgrade_body_writer();
+                session.read_timeout = Some(longest);
+                true
+            }
+            Self::H1(_) | Self::H2(_) => false,
         }
+    }
+}
+
+fn understand(task: HttpTask) -> Result<(Option<Event>, bool), FetchError> {
+    Ok(match task {
+        HttpTask::Header(head, ends) => {
+            let (status, fields) = (head.status, head.headers.clone());
+            if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+                (Some(Event::Interim(status, fields)), false)
+            } else {
+                (Some(Event::Head(status, fields, !ends)), ends)
+            }
+        }
+        HttpTask::Body(chunk, ends) | HttpTask::UpgradedBody(chunk, ends) => match chunk {
+            Some(chunk) if !chunk.is_empty() => (Some(Event::Chunk(chunk)), ends),
+            _ => (ends.then_some(Event::End), ends),
+        },
+        HttpTask::Trailer(_) => (None, false),
+        HttpTask::Done => (Some(Event::End), true),
+        _ => return Err(FetchError::UNEXPECTED),
+    })
+}
+
+impl Broken {
+    /// What it is called.
+    pub(super) fn error(&self) -> FetchError {
+        match self {
+            Self::Known(error) => *error,
+            Self::Of(error) => FetchError::from(&**error),
+        }
+    }
+
+    /// Whether the connection is to blame, which the server was about to close, rather than the server: the request was not
+    /// looked at, or not on a connection that is still there.
+    pub(super) fn is_of_connection(&self, reused: bool) -> bool {
+        match self {
+            Self::Known(_) => false,
+            Self::Of(error) => match error.retry {
+                RetryType::Decided(again) => again,
+                RetryType::ReusedOnly => reused,
+            },
+        }
+    }
+
+    /// Whether the server wants HTTP/1.1 for this (RFC 9113 section 7, `HTTP_1_1_REQUIRED`).
+    pub(super) fn wants_h1(&self) -> bool {
+        matches!(self, Self::Of(error) if *error.etype() == ErrorType::H2Downgrade)
     }
 }
 
@@ -126,18 +214,4 @@ fn name_authority(head: &mut RequestHeader) -> Result<(), Box<Error>> {
     let uri = Uri::builder().scheme("https").authority(host.as_bytes()).path_and_query(path).build();
     head.set_uri(uri.map_err(wrong)?);
     Ok(())
-}
-
-/// Whether the connection is to blame, which the server was about to close, rather than the server: the request was not
-/// looked at, or not on a connection that is still there.
-pub(super) fn is_of_connection(error: &Error, reused: bool) -> bool {
-    match error.retry {
-        RetryType::Decided(again) => again,
-        RetryType::ReusedOnly => reused,
-    }
-}
-
-/// Whether the server wants HTTP/1.1 for this (RFC 9113 section 7, `HTTP_1_1_REQUIRED`).
-pub(super) fn wants_h1(error: &Error) -> bool {
-    *error.etype() == ErrorType::H2Downgrade
 }

@@ -1,6 +1,7 @@
 //! Requests and answers as the stages see them, the same for HTTP/1 and HTTP/2.
 
 pub(crate) mod answer;
+pub(crate) mod chunked;
 pub(crate) mod date;
 pub(crate) mod refusal;
 pub(crate) mod request;

@@ -1,6 +1,7 @@
 //! Collapse: join the fill in flight or start one. A thousand clients that want the same cold page cost one forward;
 //! pages that turn out not to be shared never make anybody wait twice.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -195,11 +196,11 @@ fn job(
             method: wanted.method.clone(),
             path_query: wanted.path_query.clone(),
             fields: wanted.forwarded.clone(),
-            body: RequestBody::Empty,
             upgrade: false,
             expects_continue: false,
             withholds_authorization: wanted.route.withholds_authorization(),
         },
+        body: RequestBody::Empty,
         store: Some(StorePlan {
             key: wanted.key.clone(),
             url: wanted.url.clone(),
@@ -218,8 +219,8 @@ fn job(
     }
 }
 
-/// Runs `job` beside this request and waits for its head, passing interim responses and `100 Continue` on meanwhile. A
-/// pass ends when its client leaves; a fill goes on, for the next one.
+/// Runs `job` and waits for its head, passing interim responses and `100 Continue` on meanwhile. A pass ends when its client
+/// leaves; a fill goes on, for the next one.
 pub(crate) async fn wait(
     context: &mut Context,
     job: Job,
@@ -229,7 +230,10 @@ pub(crate) async fn wait(
     let (answer, mut arrived) = oneshot::channel();
     let is_pass = job.store.as_ref().is_none_or(|plan| plan.of_one);
     // Boxed: a task's future is moved about while it is spawned, and this one is large.
-    tokio::spawn(Box::pin(fetch::run(job, answer)));
+    let mut running = Running(Some(Box::pin(fetch::run(job, answer))));
+    if !is_pass {
+        running.go_on_alone();
+    }
     let mut continue_wanted = context.request.continue_wanted.take();
     loop {
         tokio::select! {
@@ -243,12 +247,42 @@ pub(crate) async fn wait(
                     let _ = sink.informational(StatusCode::CONTINUE, &HeaderMap::new()).await;
                 }
             }
+            () = running.ended(), if running.0.is_some() => {}
             () = sink.gone(), if is_pass => return Err(FetchError::CLIENT_LEFT),
             arrived = &mut arrived => {
                 let Ok((result, report)) = arrived else { return Err(FetchError::UNEXPECTED) };
                 context.upstream = report;
                 return result;
             }
+        }
+    }
+}
+
+/// A fetch that is for one client. It runs within that one's task until its head is there: a small response is there as a
+/// whole by then, and nobody had to be woken for it. What is left after that goes on in a task of its own, so that neither
+/// a client that leaves nor one that reads slowly has any say in it.
+struct Running(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Running {
+    async fn ended(&mut self) {
+        if let Some(fetch) = &mut self.0 {
+            fetch.await;
+            self.0 = None;
+        }
+    }
+
+    fn go_on_alone(&mut self) {
+        if let Some(fetch) = self.0.take() {
+            tokio::spawn(fetch);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Nothing goes on in a process that ends.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.go_on_alone();
         }
     }
 }

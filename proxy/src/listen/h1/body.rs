@@ -7,9 +7,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::oneshot;
 
-use super::chunked::{Decoder, Step};
 use super::framing::Framing;
 use crate::http::BodyReadError;
+use crate::http::chunked::{Decoder, Step};
 use crate::listen::stream::Reader;
 
 /// Most bytes read at once.

@@ -2,7 +2,6 @@
 //! the order of the requests.
 
 mod body;
-mod chunked;
 #[cfg(test)]
 pub(crate) mod counted;
 mod framing;

@@ -1,4 +1,4 @@
-//! The chunked transfer coding of requests (RFC 9112 section 7.1), to the letter.
+//! The chunked transfer coding (RFC 9112 section 7.1), to the letter; servers may pad their chunk sizes.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -7,7 +7,7 @@ const LINE_MAX: usize = 4096;
 
 /// What the decoder can say of the bytes it was given.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Content.
     Data(Bytes),
     /// More bytes are needed.
@@ -18,7 +18,7 @@ pub(super) enum Step {
 
 /// The framing is broken; the connection cannot go on.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -31,22 +31,31 @@ enum State {
 
 /// Decoder state between reads.
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     state: State,
+    /// Blanks behind a chunk size mean nothing. Old servers pad with them; in a request they are somebody's try.
+    is_padded: bool,
 }
 
 impl Decoder {
-    pub(super) const fn new() -> Self {
-        Self { state: State::Size }
+    /// For the content of a request.
+    pub(crate) const fn new() -> Self {
+        Self { state: State::Size, is_padded: false }
+    }
+
+    /// For the content of a response.
+    pub(crate) const fn of_server() -> Self {
+        Self { state: State::Size, is_padded: true }
     }
 
     /// Decodes from the front of `buffer`.
-    pub(super) fn step(&mut self, buffer: &mut BytesMut) -> Result<Step, Malformed> {
+    pub(crate) fn step(&mut self, buffer: &mut BytesMut) -> Result<Step, Malformed> {
         loop {
             match self.state {
                 State::Size => {
                     let Some(line) = take_line(buffer)? else { return Ok(Step::More) };
-                    self.state = match size(&line)? {
+                    let line = if self.is_padded { line.trim_ascii_end() } else { &line };
+                    self.state = match size(line)? {
                         0 => State::Trailers(0),
                         length => State::Data(length),
                     };
@@ -160,6 +169,13 @@ mod tests {
         ] {
             assert_eq!(decode(bad.as_bytes(), 100), Err(Malformed), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_server_may_pad_its_chunk_sizes() {
+        let decode = |mut decoder: Decoder| decoder.step(&mut BytesMut::from(&b"5  \r\nhello\r\n"[..]));
+        assert_eq!(decode(Decoder::of_server()), Ok(Step::Data(Bytes::from_static(b"hello"))));
+        assert_eq!(decode(Decoder::new()), Err(Malformed));
     }
 
     #[test]
