@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use forebay_cache::semantics::hop_by_hop;
 use http::header::{
     ACCEPT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, IF_RANGE, RANGE, TE, TRAILER, VIA,
@@ -144,30 +145,57 @@ fn joined(fields: &HeaderMap, name: &HeaderName) -> Option<String> {
 
 fn say_who_asks(fields: &mut HeaderMap, request: &Forwarding<'_>, chain: Option<&str>) {
     let Forwarding { target, client, peer, .. } = request;
-    let mut put = |name: HeaderName, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            fields.insert(name, value);
-        }
-    };
-    if !target.authority.is_empty() {
-        put(HOST, &target.authority);
-        put(X_FORWARDED_HOST, &target.authority);
+    if let Some(host) = host(request) {
+        fields.insert(HOST, host.clone());
+        fields.insert(X_FORWARDED_HOST, host);
     }
-    put(X_FORWARDED_FOR, &chain.map_or_else(|| peer.to_string(), |chain| format!("{chain}, {peer}")));
-    put(X_REAL_IP, &client.address.to_string());
-    put(X_FORWARDED_PROTO, target.scheme);
+    let address = value(client.address.to_string());
+    let behind = match chain {
+        Some(chain) => value(format!("{chain}, {peer}")),
+        None if *peer == client.address => address.clone(),
+        None => value(peer.to_string()),
+    };
     // The port of the authority, which the cache key has, rather than that of the listener, which it has not.
-    let default = if target.scheme == "https" { "443" } else { "80" };
-    put(X_FORWARDED_PORT, target.authority.get(target.host().len() + 1..).unwrap_or(default));
-    put(FORWARDED, &forwarded(client, target));
+    let port = match target.authority.get(target.host().len() + 1..) {
+        Some(port) => HeaderValue::from_str(port).ok(),
+        None => Some(HeaderValue::from_static(if target.scheme == "https" { "443" } else { "80" })),
+    };
     let version = match request.version {
         Version::HTTP_2 => "2.0",
         Version::HTTP_10 => "1.0",
         _ => "1.1",
     };
-    let via = format!("{version} {}", request.pseudonym);
-    let via = joined(request.fields, &VIA).map_or_else(|| via.clone(), |before| format!("{before}, {via}"));
-    put(VIA, &via);
+    let via = match joined(request.fields, &VIA) {
+        Some(before) => format!("{before}, {version} {}", request.pseudonym),
+        None => format!("{version} {}", request.pseudonym),
+    };
+    for (name, value) in [
+        (X_FORWARDED_FOR, behind),
+        (X_REAL_IP, address),
+        (X_FORWARDED_PROTO, Some(HeaderValue::from_static(target.scheme))),
+        (X_FORWARDED_PORT, port),
+        (FORWARDED, value(forwarded(client, target))),
+        (VIA, value(via)),
+    ] {
+        if let Some(value) = value {
+            fields.insert(name, value);
+        }
+    }
+}
+
+/// The host that is asked for, as the client wrote it where that is the form that all others have.
+fn host(request: &Forwarding<'_>) -> Option<HeaderValue> {
+    let authority = &request.target.authority;
+    if authority.is_empty() {
+        return None;
+    }
+    let written = request.fields.get(HOST).filter(|host| host.as_bytes() == authority.as_bytes());
+    written.cloned().or_else(|| HeaderValue::from_str(authority).ok())
+}
+
+/// `text`, which is not copied once more.
+fn value(text: String) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
 }
 
 /// RFC 7239 section 4.
