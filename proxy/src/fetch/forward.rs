@@ -366,13 +366,11 @@ impl Exchange {
     pub(super) async fn release(self, lasting: &Lasting, pool: &Pool) {
         let is_done = self.ended && !self.sending;
         let is_multiplexed = self.session.is_multiplexed();
-        // A stream that is given up is reset; the connection is the others' too.
-        if !is_multiplexed && !(pool.keepalive && is_done) {
-            return;
-        }
         let (peer, idle) = match is_multiplexed {
+            // A stream that is given up is reset; the connection is the others' too.
             true => (self.lease.server().peer_for(false), IDLE_MULTIPLEXED),
-            false => (self.lease.server().peer_for(self.alone), IDLE),
+            false if pool.keepalive && is_done => (self.lease.server().peer_for(self.alone), IDLE),
+            false => return,
         };
         if let Some(session) = self.session.into_inner() {
             lasting.connector.release_http_session(session, peer, Some(idle)).await;

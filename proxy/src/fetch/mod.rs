@@ -7,6 +7,7 @@ mod freshen;
 mod keep;
 pub(crate) mod outbound;
 mod partial;
+mod pass;
 mod peer;
 mod receive;
 mod run;

@@ -1,6 +1,5 @@
 //! The fields an AP server gets: the client's end-to-end fields, and ours in place of what a client could forge.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -149,7 +148,9 @@ fn say_who_asks(fields: &mut HeaderMap, request: &Forwarding<'_>, chain: Option<
         fields.insert(HOST, host.clone());
         fields.insert(X_FORWARDED_HOST, host);
     }
-    let address = value(client.address.to_string());
+    let text = client.address.to_string();
+    let forwarded = forwarded(client.address, &text, target);
+    let address = value(text);
     let behind = match chain {
         Some(chain) => value(format!("{chain}, {peer}")),
         None if *peer == client.address => address.clone(),
@@ -174,7 +175,7 @@ fn say_who_asks(fields: &mut HeaderMap, request: &Forwarding<'_>, chain: Option<
         (X_REAL_IP, address),
         (X_FORWARDED_PROTO, Some(HeaderValue::from_static(target.scheme))),
         (X_FORWARDED_PORT, port),
-        (FORWARDED, value(forwarded(client, target))),
+        (FORWARDED, value(forwarded)),
         (VIA, value(via)),
     ] {
         if let Some(value) = value {
@@ -198,16 +199,14 @@ fn value(text: String) -> Option<HeaderValue> {
     HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
 }
 
-/// RFC 7239 section 4.
-fn forwarded(client: &Client, target: &Target) -> String {
-    let mut text = String::with_capacity(64);
-    let _ = match client.address {
-        IpAddr::V4(address) => write!(text, "for={address}"),
-        IpAddr::V6(address) => write!(text, "for=\"[{address}]\""),
-    };
-    let _ = write!(text, ";proto={}", target.scheme);
-    if !target.authority.is_empty() {
-        let _ = write!(text, ";host=\"{}\"", target.authority);
+/// RFC 7239 section 4; `text` is the address.
+fn forwarded(address: IpAddr, text: &str, target: &Target) -> String {
+    let mut forwarded = String::with_capacity(48 + text.len() + target.authority.len());
+    let host = if target.authority.is_empty() { "" } else { ";host=\"" };
+    let end = if target.authority.is_empty() { "" } else { "\"" };
+    let (before, behind) = if address.is_ipv4() { ("for=", "") } else { ("for=\"[", "]\"") };
+    for part in [before, text, behind, ";proto=", target.scheme, host, &target.authority, end] {
+        forwarded.push_str(part);
     }
-    text
+    forwarded
 }

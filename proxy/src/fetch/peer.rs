@@ -49,12 +49,14 @@ pub(super) struct Brought {
 /// at all: whether what is stored here is still good is for its origin to say.
 pub(super) async fn bring(
     lasting: &Lasting,
-    plan: Option<&StorePlan>,
+    plan: &StorePlan,
     outbound: &Outbound,
     report: &mut UpstreamReport,
 ) -> Option<Brought> {
     let siblings = lasting.siblings.as_ref()?;
-    let plan = plan.filter(|plan| !plan.of_one && plan.completion.is_none() && plan.candidates.is_empty())?;
+    if plan.of_one || plan.completion.is_some() || !plan.candidates.is_empty() {
+        return None;
+    }
     // What other caches have goes by the URL that clients ask for.
     if plan.route.rewriting.is_some() {
         return None;

@@ -22,8 +22,9 @@ use super::forward::Outbound;
 use super::freshen::{freshen, invalidate, learn_from_head, responses};
 use super::keep;
 use super::partial::{Completion, Keeping};
+use super::pass::pass;
 use super::peer;
-use super::receive::begin;
+use super::receive::{Head, begin};
 use super::shared;
 use super::stream::{Frame, content_length, fill, hand_over};
 use super::{FetchError, canary};
@@ -116,41 +117,77 @@ pub(crate) type Answer = oneshot::Sender<(Result<Arrived, FetchError>, UpstreamR
 
 /// Runs the fetch to its end.
 pub(crate) async fn run(mut job: Job, answer: Answer) {
-    let lasting = Arc::clone(&job.lasting);
-    lasting.metrics.fills_in_flight.inc();
+    let _in_flight = InFlight::new(&job.lasting);
     let mut report = None;
-    if let Err((error, answer)) = fetch(&mut job, answer, &mut report).await {
-        if let Some(plan) = &mut job.store {
-            // Who waits for it may go another way: into the queue, or with what is stale.
-            let verdict = if error.is_busy() { Verdict::NotShared(error.reason) } else { Verdict::Failed(error) };
-            plan.leader.settle_and_leave(verdict);
+    let ended = match job.store.take() {
+        None => pass(&mut job, answer, &mut report).await,
+        // Boxed: a pass has no use for the room that all this needs.
+        Some(mut plan) => {
+            let ended = Box::pin(fetch(&mut job, &mut plan, answer, &mut report)).await;
+            if let Err((error, _)) = &ended {
+                // Who waits for it may go another way: into the queue, or with what is stale.
+                let verdict = if error.is_busy() { Verdict::NotShared(error.reason) } else { Verdict::Failed(*error) };
+                plan.leader.settle_and_leave(verdict);
+            }
+            ended
         }
-        if let Some(answer) = answer {
-            let _ = answer.send((Err(error), report));
+    };
+    if let Err((error, Some(answer))) = ended {
+        let _ = answer.send((Err(error), report));
+    }
+}
+
+/// Counts a fetch until it is dropped.
+struct InFlight(Arc<Lasting>);
+
+impl InFlight {
+    fn new(lasting: &Arc<Lasting>) -> Self {
+        lasting.metrics.fills_in_flight.inc();
+        Self(Arc::clone(lasting))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.metrics.fills_in_flight.dec();
+    }
+}
+
+impl Job {
+    /// Does what `head` says about other responses.
+    pub(super) async fn heed(&self, method: &Method, head: &Head) {
+        if let Some(drives) = &self.drives {
+            drives.obey(&head.fields).await;
+        }
+        if let Some(invalidates) = &self.invalidates {
+            invalidate(&self.lasting, method, invalidates, head).await;
         }
     }
-    lasting.metrics.fills_in_flight.dec();
 }
 
 pub(super) type Failed = (FetchError, Option<Answer>);
 
-async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Result<(), Failed> {
+async fn fetch(
+    job: &mut Job,
+    plan: &mut StorePlan,
+    mut answer: Answer,
+    report: &mut UpstreamReport,
+) -> Result<(), Failed> {
     let lasting = Arc::clone(&job.lasting);
     let mut outbound = std::mem::take(&mut job.outbound);
-    let mut candidates = job.store.as_ref().map(|plan| plan.candidates.clone()).unwrap_or_default();
+    let mut candidates = plan.candidates.clone();
     let preconditions = Preconditions::for_stored(&responses(&candidates));
     if !candidates.is_empty() {
         preconditions.apply(&mut outbound.fields);
     }
-    if let Some(completion) = job.store.as_ref().and_then(|plan| plan.completion.as_ref()) {
+    if let Some(completion) = &plan.completion {
         completion.ask(&mut outbound.fields);
     }
-    let mut answer = answer;
-    if let Some(variant) = shared::find(&lasting, job.store.as_mut(), &outbound).await {
+    if let Some(variant) = shared::find(&lasting, plan, &outbound).await {
         let _ = answer.send((Ok(Arrived::Shared(variant)), *report));
         return Ok(());
     }
-    let mut brought = peer::bring(&lasting, job.store.as_ref(), &outbound, report).await;
+    let mut brought = peer::bring(&lasting, plan, &outbound, report).await;
     loop {
         let mut pool = Arc::clone(&job.pool);
         let mut unkept = None;
@@ -164,10 +201,7 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
             unkept = brought.proxy_only.then_some("proxy-only");
             Ok((brought.exchange, brought.head))
         } else {
-            let term = shared::term(&lasting, job.store.as_ref());
-            if let Some(plan) = &mut job.store {
-                plan.shared = term;
-            }
+            plan.shared = shared::term(&lasting, plan);
             // A stale page at once is better than a place in the queue.
             let waits = !stale_stands_in(&candidates, &RequestDirectives::parse(&outbound.fields), sent_at);
             let begun = async {
@@ -177,28 +211,17 @@ async fn fetch(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Re
                 exchange.permit = permit;
                 Ok::<_, FetchError>((exchange, head))
             };
-            match &job.store {
-                Some(plan) if !plan.of_one => begun.await,
-                // What is for one client is not fetched for nobody.
-                _ => tokio::select! {
-                    begun = begun => begun,
-                    () = answer.closed() => return Ok(()),
-                },
+            // What is for one client is not fetched for nobody.
+            tokio::select! {
+                begun = begun => begun,
+                () = answer.closed(), if plan.of_one => return Ok(()),
             }
         };
         let (exchange, head) = match begun {
             Ok(begun) => begun,
             Err(error) => return Err((error, Some(answer))),
         };
-        if let Some(drives) = &job.drives {
-            drives.obey(&head.fields).await;
-        }
-        if let Some(invalidates) = &job.invalidates {
-            invalidate(&lasting, &outbound.method, invalidates, &head).await;
-        }
-        let Some(plan) = &mut job.store else {
-            return hand_over(&lasting, &pool, exchange, head, None, None, answer, *report).await;
-        };
+        job.heed(&outbound.method, &head).await;
         if job.invalidates.is_some() && plan.leader.fill().is_doomed() {
             // By its own request: what it brings is newer than that.
             plan.leader = lasting.fills.instead_of(&plan.leader, &plan.key);

@@ -33,10 +33,9 @@ fn is_shared(lasting: &Lasting, plan: &StorePlan) -> bool {
 }
 
 /// Where this node stands before it asks an AP server, for what is written then. `None`: it is not written.
-pub(super) fn term(lasting: &Lasting, plan: Option<&StorePlan>) -> Option<Term> {
+pub(super) fn term(lasting: &Lasting, plan: &StorePlan) -> Option<Term> {
     lasting.shared.as_ref()?;
-    plan.filter(|plan| is_shared(lasting, plan))?;
-    ledger(lasting)?.term()
+    if is_shared(lasting, plan) { ledger(lasting)?.term() } else { None }
 }
 
 /// Writes what an AP server sent, now that it is whole.
@@ -47,14 +46,15 @@ pub(super) fn offer(lasting: &Lasting, plan: &StorePlan, response: &Arc<StoredRe
 }
 
 /// What the tier has for `plan`, stored here too.
-pub(super) async fn find(lasting: &Lasting, plan: Option<&mut StorePlan>, outbound: &Outbound) -> Option<Variant> {
+pub(super) async fn find(lasting: &Lasting, plan: &mut StorePlan, outbound: &Outbound) -> Option<Variant> {
     let tier = lasting.shared.as_ref()?;
     // What is stored for this request is stale: whether it is still good is for its origin to say.
     let is_stored = |plan: &StorePlan| {
         plan.candidates.iter().any(|candidate| candidate.response.variance().matches(&outbound.fields))
     };
-    let plan = plan.filter(|plan| is_shared(lasting, plan) && !is_stored(plan))?;
-    if outbound.method != Method::GET
+    if !is_shared(lasting, plan)
+        || is_stored(plan)
+        || outbound.method != Method::GET
         || wants_the_origin(&outbound.fields)
         || lasting.not_shared.contains_key(&plan.key)
     {

@@ -31,7 +31,6 @@ use crate::account::entry::{CacheOutcome, Entry};
 use crate::account::metrics::SiteMetrics;
 use crate::http::{SinkError, date};
 use crate::listen::Connection;
-use crate::listen::h1::whole_head;
 use crate::runtime::Runtime;
 use crate::stages::deliver::NAME;
 use crate::stages::offload::FileSlice;
@@ -121,10 +120,14 @@ impl Hit {
 
 /// Finds the answer of the request at the front of `buffer`, and takes the request off it. `None`: the long way.
 pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut BytesMut) -> Option<Hit> {
-    let raw = whole_head(buffer, &runtime.config.limits)?;
+    let limits = &runtime.config.limits;
+    let raw = buffer.get(..buffer.len().min(limits.head_size))?;
     let mut lines = [httparse::EMPTY_HEADER; LINES];
     let mut request = httparse::Request::new(&mut lines);
     let httparse::Status::Complete(length) = request.parse(raw).ok()? else { return None };
+    if request.path?.len() > limits.target_size || !ends_lines(raw.get(..length)?, request.headers.len() + 2) {
+        return None;
+    }
     let is_head = match (request.version?, request.method?) {
         (1, "GET") => false,
         (1, "HEAD") => true,
@@ -132,7 +135,7 @@ pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut Byte
     };
     let seen = Seen::read(request.headers)?;
     let target = Plain::read(request.path?, seen.host?, connection.scheme())?;
-    if request.headers.len() > runtime.config.limits.fields || is_trusted_proxy(runtime, connection) {
+    if request.headers.len() > limits.fields || is_trusted_proxy(runtime, connection) {
         return None;
     }
     let site = runtime.routes.site(target.host)?;
@@ -154,11 +157,19 @@ pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut Byte
     Some(hit)
 }
 
-/// Counts and logs a request that was answered here.
-pub(crate) fn account(runtime: &Runtime, hit: Hit, sent: Result<(), SinkError>) {
+/// Whether a parsed head of so many `lines` ends each of them by CRLF. The parser takes a bare LF too, but a CR nowhere else
+/// than before one (RFC 9112 section 2.2).
+fn ends_lines(head: &[u8], lines: usize) -> bool {
+    [b'\r', b'\n'].iter().all(|end| memchr::memchr_iter(*end, head).count() == lines)
+}
+
+/// Counts and logs a request that was answered here; when that was.
+pub(crate) fn account(runtime: &Runtime, hit: Hit, sent: Result<(), SinkError>) -> Instant {
     let bytes = hit.content().map_or(0, Content::length);
     let Hit { entry, started, .. } = hit;
-    runtime.lasting.account.finish(Entry { bytes, duration: started.elapsed(), aborted: sent.is_err(), ..entry });
+    let now = Instant::now();
+    runtime.lasting.account.finish(Entry { bytes, duration: now - started, aborted: sent.is_err(), ..entry });
+    now
 }
 
 /// Who comes from a trusted proxy may have another address and scheme than its connection.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use forebay_cache::semantics::coding::Coding;
+use forebay_cache::semantics::groups::CACHE_GROUPS;
 use forebay_cache::store::{Form, Variant};
 use http::header::{
     ACCEPT_ENCODING, AGE, CACHE_CONTROL, CACHE_STATUS, CONTENT_ENCODING, CONTENT_RANGE, IF_MATCH, IF_RANGE,
@@ -38,7 +39,8 @@ pub(crate) fn prepare(context: &mut Context, answer: &Answer) {
 
 fn of_stored(context: &Context, answer: &Answer, variant: &Variant, site: &Site) {
     let Answer { status, fields, content, .. } = answer;
-    if !may_be_kept(fields) {
+    // Whether its group was invalidated is for the long way to find out.
+    if !may_be_kept(fields) || variant.response.fields().contains_key(CACHE_GROUPS) {
         return;
     }
     let made =

@@ -67,41 +67,86 @@ pub(super) struct Plain<'a> {
 
 impl<'a> Plain<'a> {
     pub(super) fn read(target: &'a str, host: &'a [u8], scheme: &str) -> Option<Self> {
-        let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
+        let (path, query) = match memchr::memchr(b'?', target.as_bytes()) {
+            Some(at) => (target.get(..at)?, Some(target.get(at + 1..)?)),
             None => (target, None),
         };
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'.' | b'_' | b'~');
-        let mut before = 0;
-        for byte in path.bytes() {
-            // What begins with a dot may be a dot segment; several slashes are one to those who match paths.
-            if !plain(byte) || (matches!(byte, b'.' | b'/') && before == b'/') {
-                return None;
-            }
-            before = byte;
-        }
-        if !path.starts_with('/')
+        if !is_plain_path(path.as_bytes())
             || query.is_some_and(|query| !query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'))
         {
             return None;
         }
-        let authority = std::str::from_utf8(host).ok()?;
-        let (name, port) = match authority.split_once(':') {
-            Some((name, port)) => (name, Some(port)),
-            None => (authority, None),
+        let (name, port) = match memchr::memchr(b':', host) {
+            Some(at) => (host.get(..at)?, Some(host.get(at + 1..)?)),
+            None => (host, None),
         };
-        let default = if scheme == "https" { "443" } else { "80" };
-        let is_port = |port: &str| {
-            port.len() < 6
-                && port.bytes().all(|byte| byte.is_ascii_digit())
-                && !port.starts_with('0')
+        let default: &[u8] = if scheme == "https" { b"443" } else { b"80" };
+        let is_port = |port: &[u8]| {
+            (1..6).contains(&port.len())
+                && port.iter().all(u8::is_ascii_digit)
+                && !port.starts_with(b"0")
                 && port != default
         };
-        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-        let sound = !name.is_empty() && name.bytes().all(is_name) && !name.starts_with('.') && !name.ends_with('.');
-        if !sound || name.contains("..") || port.is_some_and(|port| port.is_empty() || !is_port(port)) {
+        if !is_plain_name(name) || port.is_some_and(|port| !is_port(port)) {
             return None;
         }
-        Some(Self { authority, host: name, path, query })
+        let authority = std::str::from_utf8(host).ok()?;
+        Some(Self { authority, host: authority.get(..name.len())?, path, query })
+    }
+}
+
+/// Of a path whose comparison form it is already.
+fn is_in_path(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~')
+}
+
+/// The same of a host.
+fn is_in_name(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.')
+}
+
+/// It begins with `/`. What begins with a dot may be a dot segment; several slashes are one to those who match paths.
+fn is_plain_path(path: &[u8]) -> bool {
+    let mut before = 0;
+    for byte in path {
+        if !is_in_path(*byte) || (before == b'/' && matches!(byte, b'.' | b'/')) {
+            return false;
+        }
+        before = *byte;
+    }
+    path.first() == Some(&b'/')
+}
+
+/// It has something on each side of each dot.
+fn is_plain_name(name: &[u8]) -> bool {
+    let mut before = b'.';
+    for byte in name {
+        if !is_in_name(*byte) || (before == b'.' && *byte == b'.') {
+            return false;
+        }
+        before = *byte;
+    }
+    before != b'.'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_in_comparison_form_is_for_the_long_way() {
+        let read =
+            |target, host: &'static str| Plain::read(target, host.as_bytes(), "http").map(|it| (it.host, it.path));
+        assert_eq!(read("/a/B-_.~9?q=%20", "a.b-1:8080"), Some(("a.b-1", "/a/B-_.~9")));
+        for target in
+            ["", "a", "*", "/%41", "//", "/a//b", "/./a", "/a/../b", "/.a", "/a b", "/a\\b", "/\u{e4}", "/?a#b"]
+        {
+            assert_eq!(read(target, "a"), None, "{target:?}");
+        }
+        for host in
+            ["", "A", ".a", "a.", "a..b", "a:", "a:80", "a:080", "a:x", "a:123456", "[::1]", "a b", "\u{e4}", ":81"]
+        {
+            assert_eq!(read("/", host), None, "{host:?}");
+        }
     }
 }

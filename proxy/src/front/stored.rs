@@ -51,8 +51,8 @@ pub(super) fn find(
         lasting.store.in_memory_by_bytes(key).map(Place::InMemory).or_else(on_disk)
     })?;
     let variant = place.first().filter(|variant| is_for_all(site, variant.response.variance()))?;
-    // Whether the last purge concerns it, and whether its group was invalidated, is for the long way to find out.
-    if !variant.is_checked(lasting.store.purges().last()) || variant.response.fields().contains_key(CACHE_GROUPS) {
+    // Whether the last purge concerns it is for the long way to find out.
+    if !variant.is_checked(lasting.store.purges().last()) {
         return None;
     }
     let now = lasting.clock.now();
@@ -75,6 +75,10 @@ pub(super) fn find(
             Some(Found { head: head.clone(), status, of, content: content.cloned().map(Content::Memory) })
         }
         Place::OnDisk(stored) => {
+            // And so is whether its group was invalidated; of what is in memory that keeps no head.
+            if variant.response.fields().contains_key(CACHE_GROUPS) {
+                return None;
+            }
             let is_codable = || is_codable(site, &variant.response, stored.length());
             let made = variant.prepared.begin(runtime.generation, is_codable);
             let coding = coding(site, &made, seen.accept_encoding);

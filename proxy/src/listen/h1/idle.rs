@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt as _;
-use tokio::time::Duration;
+use tokio::time::Instant;
 
 use super::Session;
 use super::body::Incoming;
@@ -50,9 +50,9 @@ pub(super) async fn idle(session: &mut Session, incoming: &mut Incoming) -> Idle
         while let Poll::Ready(ended) = poll_requests(cx, shared, connection, incoming, writer) {
             match ended {
                 Break(ended) => return Poll::Ready(ended),
-                Continue(keepalive) => {
+                Continue(until) => {
                     *is_first = false;
-                    deadline.set(keepalive);
+                    deadline.set_at(until);
                 }
             }
         }
@@ -62,14 +62,14 @@ pub(super) async fn idle(session: &mut Session, incoming: &mut Incoming) -> Idle
     .await
 }
 
-/// Goes on when all that came were hits, and are answered: for how long the next may be waited for.
+/// Goes on when all that came were hits, and are answered: until when the next may be waited for.
 fn poll_requests(
     cx: &mut Context<'_>,
     shared: &Shared,
     connection: &Connection,
     incoming: &mut Incoming,
     writer: &mut H1Writer,
-) -> Poll<ControlFlow<Idle, Duration>> {
+) -> Poll<ControlFlow<Idle, Instant>> {
     ARRIVED.with_borrow_mut(|arrived| {
         arrived.clear();
         arrived.reserve(HEAD_READ);
@@ -77,7 +77,7 @@ fn poll_requests(
             return Poll::Ready(Break(Idle::Closed));
         }
         let runtime = shared.runtime();
-        while !arrived.is_empty() {
+        loop {
             let Some(hit) = front::find(&runtime, connection, arrived) else {
                 incoming.buffer.extend_from_slice(arrived);
                 return Poll::Ready(Break(Idle::Request));
@@ -86,11 +86,14 @@ fn poll_requests(
                 incoming.buffer.extend_from_slice(arrived);
                 return Poll::Ready(Break(Idle::Stuck(Box::new(hit))));
             };
-            front::account(&runtime, hit, sent);
+            let answered = front::account(&runtime, hit, sent);
             if sent.is_err() || !writer.keeps_alive() {
                 return Poll::Ready(Break(Idle::Over));
             }
+            if arrived.is_empty() {
+                let until = Instant::from_std(answered + runtime.config.limits.keepalive_timeout);
+                return Poll::Ready(Continue(until));
+            }
         }
-        Poll::Ready(Continue(runtime.config.limits.keepalive_timeout))
     })
 }

@@ -35,7 +35,6 @@ use next::{Deadline, HEAD_READ, Next};
 use parse::Head;
 
 pub(crate) use body::H1Body;
-pub(crate) use parse::whole_head;
 pub(crate) use writer::{H1Writer, RateFloor, start};
 
 /// Pipelined requests read while one is served, bytes.
@@ -114,7 +113,7 @@ async fn unstick(session: &mut Session, hit: Hit) -> bool {
 fn finish(session: &mut Session, hit: Hit, sent: Result<(), SinkError>) -> bool {
     session.is_first = false;
     let is_sent = sent.is_ok();
-    front::account(&session.shared.runtime(), hit, sent);
+    let _ = front::account(&session.shared.runtime(), hit, sent);
     is_sent && session.writer.keeps_alive()
 }
 
@@ -128,11 +127,12 @@ enum Busy {
     Closed,
 }
 
-/// Serves the requests of which something is there, one after the other.
+/// Serves the requests of which something is there, one after the other. The front has looked at the first.
 async fn busy(mut session: Box<Session>, mut incoming: Box<Incoming>) -> Busy {
+    let mut is_seen = true;
     while !incoming.buffer.is_empty() {
         let runtime = session.shared.runtime();
-        let request = match next::next(&mut session, &mut incoming, &runtime).await {
+        let request = match next::next(&mut session, &mut incoming, &runtime, std::mem::take(&mut is_seen)).await {
             Next::Closed => return Busy::Closed,
             Next::Hit(hit) => {
                 let sent = session.writer.hit(&hit).await;

@@ -43,7 +43,11 @@ impl Deadline {
     }
 
     pub(super) fn set(&mut self, within: Duration) {
-        self.at = Instant::now() + within;
+        self.set_at(Instant::now() + within);
+    }
+
+    pub(super) fn set_at(&mut self, at: Instant) {
+        self.at = at;
         if self.at < self.timer.deadline() {
             self.timer.as_mut().reset(self.at);
         }
@@ -65,15 +69,17 @@ impl Deadline {
 }
 
 /// Reads up to the end of the head that begins `incoming`'s buffer. A whole head has `head_timeout` from its first byte
-/// on, however it drips; that of the first request has it since the connection was accepted.
-pub(super) async fn next(session: &mut Session, incoming: &mut Incoming, runtime: &Runtime) -> Next {
+/// on, however it drips; that of the first request has it since the connection was accepted. What `is_seen` already is not
+/// for the front.
+pub(super) async fn next(session: &mut Session, incoming: &mut Incoming, runtime: &Runtime, mut is_seen: bool) -> Next {
     let limits = &runtime.config.limits;
     let Session { connection, deadline, is_first, .. } = session;
     if !*is_first {
         deadline.set(limits.head_timeout);
     }
     loop {
-        if let Some(hit) = front::find(runtime, connection, &mut incoming.buffer) {
+        let is_new = !std::mem::take(&mut is_seen);
+        if is_new && let Some(hit) = front::find(runtime, connection, &mut incoming.buffer) {
             return Next::Hit(hit);
         }
         match parse::head(&mut incoming.buffer, limits) {

@@ -1,8 +1,11 @@
 //! The request head, strictly: what two readers could understand differently is refused.
 
+use std::sync::LazyLock;
+
 use bytes::{Bytes, BytesMut};
 use forebay_config::model::Limits;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use memchr::memmem::Finder;
 
 use crate::http::Refusal;
 
@@ -36,16 +39,6 @@ pub(super) fn head(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Head
     parse(&raw, limits).map(Some)
 }
 
-/// The whole head at the front of `buffer`, if it is there and nothing about its size and line ends is wrong. What else
-/// may be wrong with it is for [`head`] to say.
-pub(crate) fn whole_head<'a>(buffer: &'a [u8], limits: &Limits) -> Option<&'a [u8]> {
-    let end = find_end(buffer)?;
-    let line = memchr::memchr(b'\r', buffer)?;
-    let head = buffer.get(..end)?;
-    let sound = end <= limits.head_size && line <= limits.target_size && !has_bare_line_end(head);
-    sound.then_some(head)
-}
-
 /// RFC 9112 section 2.2: empty lines before the request line are ignored.
 fn skip_empty_lines(buffer: &mut BytesMut) {
     while buffer.starts_with(b"\r\n") {
@@ -55,7 +48,8 @@ fn skip_empty_lines(buffer: &mut BytesMut) {
 
 /// Index behind the empty line that ends the head.
 fn find_end(buffer: &[u8]) -> Option<usize> {
-    memchr::memmem::find(buffer, b"\r\n\r\n").map(|at| at + 4)
+    static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
+    END.find(buffer).map(|at| at + 4)
 }
 
 /// A LF without CR before it, or a CR without LF behind it (but for a CR that is the last byte yet).
