@@ -4,10 +4,11 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::timeout;
 
 use super::spool::Reservation;
 use super::{Body, BodyError, End, Retention};
-use crate::store::disk::LargeWriter;
+use crate::store::disk::{LargeWriter, PATIENCE};
 
 /// Pieces below this go into the page cache from where they are: handing them to another thread would cost more.
 const INLINE: usize = 16 * 1024;
@@ -58,7 +59,8 @@ impl BodyWriter {
     pub async fn flush(&mut self) -> Result<(), BodyError> {
         let (waiting, bytes) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.waiting_bytes));
         let Some(file) = self.file.as_mut().filter(|_| bytes > 0) else { return Ok(()) };
-        if file.write(waiting.clone()).await.is_ok() {
+        // A device that takes too long is as good as one that fails: who reads this waits for it.
+        if matches!(timeout(PATIENCE, file.write(waiting.clone())).await, Ok(Ok(()))) {
             self.body.window.lock().appended(waiting);
             self.body.readable.notify_waiters();
             return Ok(());
@@ -131,7 +133,7 @@ impl BodyWriter {
     /// The file cannot take what has arrived. Then nothing has changed.
     pub async fn move_to(&mut self, mut file: LargeWriter) -> std::io::Result<()> {
         let kept = self.body.window.lock().kept();
-        file.write(kept).await?;
+        timeout(PATIENCE, file.write(kept)).await??;
         self.body.window.lock().moved_to(file.file());
         self.file = Some(file);
         Ok(())

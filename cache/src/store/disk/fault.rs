@@ -1,7 +1,7 @@
 //! Faults for tests: operations that fail on command.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -20,7 +20,7 @@ impl Faults {
         self.failing.lock().push((op, errno.raw_os_error()));
     }
 
-    /// From now on every operation takes so long at least.
+    /// From now on every operation takes so long at least, or until the device is healed.
     pub(super) fn slow_down(&self, delay: Duration) {
         *self.delay.lock() = delay;
     }
@@ -32,8 +32,10 @@ impl Faults {
     }
 
     pub(super) fn before(&self, op: Op) -> io::Result<()> {
-        let delay = *self.delay.lock();
-        std::thread::sleep(delay);
+        let begun = Instant::now();
+        while begun.elapsed() < *self.delay.lock() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let failing = self.failing.lock();
         let errno = failing.iter().find(|(failing, _)| *failing == op).map(|(_, errno)| *errno);
         errno.map_or(Ok(()), |errno| Err(io::Error::from_raw_os_error(errno)))

@@ -43,10 +43,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 pub use check::{CheckReport, Listed};
 pub use large::{LargeContent, LargeReader, LargeWriter};
@@ -77,6 +79,9 @@ use writer::Writer;
 
 /// Smallest tier.
 pub const SMALLEST: u64 = 32 << 20;
+
+/// How long a request waits for the device. After that it goes on without it.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 const MIB: u64 = 1 << 20;
 
@@ -293,11 +298,16 @@ impl DiskStore {
         }
     }
 
-    /// The stored responses of `key`, on another thread where the device has to be waited for.
+    /// The stored responses of `key`, on another thread where the device has to be waited for, for [`PATIENCE`] at most:
+    /// what takes longer is none.
     pub async fn load(&self, key: &CacheKey) -> super::Variants {
         match self.get(key) {
             Lookup::Ready(variants) => variants,
-            Lookup::Blocking(read) => read.read().await,
+            Lookup::Blocking(read) => timeout(PATIENCE, read.read()).await.unwrap_or_else(|_| {
+                Counters::count(&self.shared.counters.read_errors);
+                tracing::warn!(%key, "disk tier: reading takes too long, and is a miss");
+                super::Variants::default()
+            }),
         }
     }
 
@@ -385,7 +395,8 @@ impl DiskStore {
     pub async fn begin_large(&self, key: &CacheKey, length: Option<u64>) -> std::io::Result<LargeWriter> {
         let hash = self.shared.hash(key).filter(|_| self.shared.is_writable());
         let hash = hash.ok_or(std::io::ErrorKind::ReadOnlyFilesystem)?;
-        let begun = LargeWriter::begin(&self.shared, hash, length).await;
+        let begun = timeout(PATIENCE, LargeWriter::begin(&self.shared, hash, length)).await;
+        let begun = begun.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
         begun.inspect_err(|_| Counters::count(&self.shared.counters.rejections))
     }
 

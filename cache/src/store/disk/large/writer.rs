@@ -196,8 +196,17 @@ impl Drop for LargeWriter {
     fn drop(&mut self) {
         // Finished, it has given its space away, and the file has its name. Once the directory was let go of, a file of this
         // name is another process's; that one has removed ours.
-        if self.space.is_some() && !self.shared.released.load(Ordering::Acquire) {
-            let _ = self.shared.io.unlink(&self.part);
+        let Some(space) = self.space.take().filter(|_| !self.shared.released.load(Ordering::Acquire)) else { return };
+        let (io, part, file) = (self.shared.io.clone(), std::mem::take(&mut self.part), Arc::clone(&self.file));
+        let unlink = move || {
+            let _ = io.unlink(&part);
+            // Not before: what is on the device takes its room.
+            drop((file, space));
+        };
+        // The device may make us wait, and this may be a thread that serves.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(unlink)),
+            Err(_) => unlink(),
         }
     }
 }

@@ -105,6 +105,39 @@ fn a_device_that_is_slow_holds_nobody_up_who_stores_or_reads() {
     assert_eq!(contents(&store, &key("after")), [content(3, 1000)]);
 }
 
+/// A large fill: who reads it gets it all the same, and nothing of it is left.
+#[tokio::test]
+async fn a_device_that_hangs_in_a_large_fill_does_not_hold_up_who_reads_it() {
+    use crate::body::{Body, Limits, Retention, SpoolSpace};
+    let directory = tempfile::tempdir().unwrap();
+    let (store, faults) = faulty(directory.path());
+    let spool = Arc::new(SpoolSpace::new(directory.path(), 64 << 20));
+    let (mut writer, body) = Body::new(Retention::Keep, Limits::default(), spool);
+    writer.move_to(store.begin_large(&key("a"), Some(900_000)).await.unwrap()).await.unwrap();
+    let mut reader = body.reader().unwrap();
+    let whole = content(1, 900_000);
+    writer.push(whole.slice(..300_000)).await.unwrap();
+    faults.slow_down(PATIENCE * 3);
+    let started = std::time::Instant::now();
+    let mut sent = Vec::new();
+    let write = async {
+        writer.push(whole.slice(300_000..600_000)).await.unwrap();
+        assert!(!writer.is_in_file(), "it is given up");
+        writer.push(whole.slice(600_000..)).await.unwrap();
+        writer.finish();
+    };
+    let read = async {
+        while let Some(chunk) = reader.next().await.unwrap() {
+            sent.extend_from_slice(&chunk);
+        }
+    };
+    tokio::join!(write, read);
+    assert!(sent == whole && started.elapsed() < PATIENCE * 2, "{:?}", started.elapsed());
+    assert!(store.begin_large(&key("b"), Some(900_000)).await.is_err(), "it goes on without the device");
+    assert!(started.elapsed() < PATIENCE * 3);
+    faults.heal();
+}
+
 /// Whether a removal is in the log within a moment.
 fn removed_soon(store: &DiskStore, key: &CacheKey) -> bool {
     let removal = store.remove(key);

@@ -87,7 +87,7 @@ impl DiskStore {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().build().unwrap()
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 }
 
 /// Bytes of all files beneath `path`, as they are allocated.
