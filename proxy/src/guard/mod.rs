@@ -28,7 +28,7 @@ use self::limit::{Limit, Passed};
 pub(crate) use self::password::{Credentials, Users};
 pub(crate) use self::suspect::Standing;
 use self::suspect::Suspects;
-use crate::site::PathRule;
+use crate::route::PathRules;
 
 /// What is remembered of clients.
 #[derive(Debug)]
@@ -97,6 +97,8 @@ pub(crate) struct Guard {
     pub(crate) users: Option<Users>,
     /// Whether every request has to be looked at, whatever its path.
     always: bool,
+    /// Otherwise those for these.
+    paths: PathRules,
 }
 
 /// What a request may do.
@@ -126,27 +128,25 @@ impl Guard {
     ///
     /// The file of users cannot be used, in words.
     pub(crate) fn new(site: &str, protection: &model::Protection, state: &State) -> Result<Option<Self>, String> {
+        let access = protection.access.iter().map(|rule| rule.path.as_ref());
+        let paths: Vec<_> = access.chain(protection.limits.iter().map(|limit| limit.path.as_ref())).collect();
         let guard = Self {
             access: protection.access.iter().map(Access::new).collect(),
             limits: protection.limits.iter().map(|limit| Limit::new(site, limit, state)).collect(),
             suspects: protection.suspect.as_ref().map(|suspect| Suspects::new(site, suspect, state)),
             users: protection.auth.as_ref().map(Users::load).transpose()?,
             always: false,
+            paths: PathRules::new(paths.iter().copied().flatten()),
         };
-        let everywhere = guard.paths().any(|path| path.is_none());
+        let everywhere = paths.iter().any(Option::is_none);
         let always = guard.suspects.is_some() || guard.users.is_some() || everywhere;
-        let nothing = !always && guard.paths().next().is_none();
+        let nothing = !always && paths.is_empty();
         Ok((!nothing).then_some(Self { always, ..guard }))
-    }
-
-    fn paths(&self) -> impl Iterator<Item = Option<&PathRule>> {
-        let access = self.access.iter().map(|rule| rule.path.as_ref());
-        access.chain(self.limits.iter().map(|limit| limit.path.as_ref()))
     }
 
     /// Whether there is anything to ask about requests for this path.
     pub(crate) fn concerns(&self, path: &str) -> bool {
-        self.always || self.paths().flatten().any(|rule| rule.matches(path))
+        self.always || self.paths.matches(path)
     }
 
     /// Whether the client may ask for this at all: the first rule that matches decides.
