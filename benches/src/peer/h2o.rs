@@ -11,10 +11,13 @@ pub(super) fn command(start: &Start<'_>) -> Result<Command> {
     let Start { setting, directory, http, https, .. } = start;
     let (root, directory) = (setting.root.display(), directory.display());
     let (certificate, key) = (setting.certificate.display(), setting.key.display());
+    // As root it becomes nobody otherwise, who may not write into our directory.
+    let user = if rustix::process::getuid().is_root() { "user: root" } else { "" };
     let config = start.write(
         "h2o.conf",
         &format!(
-            "num-threads: 1
+            "{user}
+num-threads: 1
 max-connections: 19900
 http1-request-timeout: 600
 http2-idle-timeout: 600
@@ -23,13 +26,14 @@ error-log: {directory}/error.log
 file.mime.addtypes:
   image/png: .png
 listen:
-  - host: {}
-    port: {}
-  - host: {}
-    port: {}
-    ssl:
-      certificate-file: {certificate}
-      key-file: {key}
+  host: {}
+  port: {}
+listen:
+  host: {}
+  port: {}
+  ssl:
+    certificate-file: {certificate}
+    key-file: {key}
 hosts:
   default:
     paths:
