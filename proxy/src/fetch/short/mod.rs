@@ -7,6 +7,8 @@
 mod line;
 mod request;
 mod response;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
