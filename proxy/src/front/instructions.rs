@@ -28,10 +28,11 @@ use serde::{Deserialize, Serialize};
 
 use super::prepare::head;
 use super::request::{Plain, Seen};
-use super::{LINES, ends_lines, find};
+use super::{LINES, find};
 use crate::assemble;
 use crate::listen::Connection;
 use crate::listen::h1::counted::parse_head;
+use crate::listen::h1::ends_lines;
 use crate::runtime::Runtime;
 use crate::stages::admit::Form as TargetForm;
 use crate::stages::normalize::normalize;

@@ -31,6 +31,7 @@ use crate::account::entry::{CacheOutcome, Entry};
 use crate::account::metrics::SiteMetrics;
 use crate::http::{SinkError, date};
 use crate::listen::Connection;
+use crate::listen::h1::ends_lines;
 use crate::runtime::Runtime;
 use crate::stages::deliver::NAME;
 use crate::stages::offload::FileSlice;
@@ -155,12 +156,6 @@ pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut Byte
     let hit = Hit { found, is_head, entry, started: Instant::now() };
     buffer.advance(length);
     Some(hit)
-}
-
-/// Whether a parsed head of so many `lines` ends each of them by CRLF. The parser takes a bare LF too, but a CR nowhere else
-/// than before one (RFC 9112 section 2.2).
-fn ends_lines(head: &[u8], lines: usize) -> bool {
-    [b'\r', b'\n'].iter().all(|end| memchr::memchr_iter(*end, head).count() == lines)
 }
 
 /// Counts and logs a request that was answered here; when that was.

@@ -35,6 +35,7 @@ use next::{Deadline, HEAD_READ, Next};
 use parse::Head;
 
 pub(crate) use body::H1Body;
+pub(crate) use parse::ends_lines;
 pub(crate) use writer::{H1Writer, RateFloor, start};
 
 /// Pipelined requests read while one is served, bytes.

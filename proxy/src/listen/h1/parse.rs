@@ -27,16 +27,25 @@ pub(super) struct Head {
 pub(super) fn head(buffer: &mut BytesMut, limits: &Limits) -> Result<Option<Head>, Refusal> {
     skip_empty_lines(buffer);
     let Some(end) = find_end(buffer) else {
-        return if has_bare_line_end(buffer) { Err(Refusal::bad("bare-line-end")) } else { too_long(buffer, limits) };
+        return if has_bare_line_end(buffer) { Err(BARE_LINE_END) } else { too_long(buffer, limits) };
     };
     if end > limits.head_size {
         return Err(oversize(buffer, limits));
     }
     let raw = buffer.split_to(end).freeze();
-    if has_bare_line_end(&raw) {
-        return Err(Refusal::bad("bare-line-end"));
+    match parse(&raw, limits) {
+        Ok(head) => Ok(Some(head)),
+        Err(_) if has_bare_line_end(&raw) => Err(BARE_LINE_END),
+        Err(refusal) => Err(refusal),
     }
-    parse(&raw, limits).map(Some)
+}
+
+const BARE_LINE_END: Refusal = Refusal::bad("bare-line-end");
+
+/// Whether a parsed head of so many `lines` ends each of them by CRLF. The parser takes a bare LF too, but a CR nowhere else
+/// than before one (RFC 9112 section 2.2).
+pub(crate) fn ends_lines(head: &[u8], lines: usize) -> bool {
+    [b'\r', b'\n'].iter().all(|end| memchr::memchr_iter(*end, head).count() == lines)
 }
 
 /// RFC 9112 section 2.2: empty lines before the request line are ignored.
@@ -101,6 +110,9 @@ fn parse(raw: &Bytes, limits: &Limits) -> Result<Head, Refusal> {
         Ok(httparse::Status::Complete(_)) => {}
         Ok(httparse::Status::Partial) => return Err(Refusal::bad("request-head")),
         Err(error) => return Err(refuse(error, raw)),
+    }
+    if !ends_lines(raw, request.headers.len() + 2) {
+        return Err(BARE_LINE_END);
     }
     if request.headers.len() > limits.fields {
         return Err(Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "field-count"));
