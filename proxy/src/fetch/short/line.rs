@@ -1,46 +1,51 @@
-//! The socket of a short connection: a new one, connected and spoken into at once.
+//! The socket of a short connection.
 
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, connect, send, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-/// A connection to `address`, with as much of `head` sent as the kernel took without making anybody wait; how much that is.
-/// `has_more` is to be said behind it.
+/// A socket that is being connected to `address`. `has_more` is to be said behind the head of the request.
 ///
-/// To a server near by the connection is there by the time the kernel returns from the call that asks for it, so `head` is
-/// offered at once: it goes out a turn of the event loop earlier, and nobody asks whether it may.
+/// The acknowledgement that makes the connection waits for the first bytes, so that the server is woken once, to find a
+/// request (HAProxy: `tcp-smart-connect`).
 ///
 /// # Errors
 ///
-/// The server, or a way to it, is not there, as far as the kernel knows already.
-pub(super) fn open(address: SocketAddr, head: &[u8], has_more: bool) -> io::Result<(TcpStream, usize)> {
+/// There are no more sockets, or no way to the server as far as the kernel knows already.
+pub(super) fn open(address: SocketAddr, has_more: bool) -> io::Result<TcpStream> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+    // What it saves is a packet; without it everything goes on as well.
+    let _ = sockopt::set_tcp_quickack(&socket, false);
     match connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS) => {}
         Err(error) => return Err(error.into()),
     }
-    let sent = match send(&socket, head, SendFlags::NOSIGNAL) {
-        Ok(sent) => sent,
-        Err(Errno::AGAIN) => 0,
-        Err(error) => return Err(error.into()),
-    };
     let stream = TcpStream::from_std(StdTcpStream::from(socket))?;
     if has_more {
         // Pieces of content are not to wait for the acknowledgement of what was sent before them.
         stream.set_nodelay(true)?;
     }
-    Ok((stream, sent))
+    Ok(stream)
 }
 
-/// Waits until the connection is there, or it is known that it will not be.
-pub(super) async fn connected(stream: &TcpStream) -> io::Result<()> {
-    stream.writable().await?;
-    stream.take_error()?.map_or(Ok(()), Err)
+/// Waits for the connection and says the first of `head` that it takes; how much that is. Where there will be no connection
+/// the first write says why.
+///
+/// Offering the head before it is known that there is a connection would work with servers near by, and cost more: each
+/// server would be woken for itself, and be asleep again by the time the next one is connected to.
+pub(super) async fn first(stream: &TcpStream, head: &[u8]) -> io::Result<usize> {
+    loop {
+        stream.writable().await?;
+        match stream.try_write(head) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            said => return said,
+        }
+    }
 }
 
 /// Says all of `parts`, one after the other.

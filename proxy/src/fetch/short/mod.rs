@@ -87,17 +87,13 @@ impl Short {
         let head = request::head(outbound, body).map_err(Failure::Request)?;
         let has_more = outbound.upgrade || !body.is_empty();
         let connect = |error: io::Error| Failure::Connect(refused(&error), error);
-        let (mut stream, sent) = line::open(address, &head, has_more).map_err(connect)?;
-        if sent < head.len() {
-            if sent == 0 {
-                let connected = timeout(patience.connect, line::connected(&stream)).await;
-                connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(connect)?;
-            }
-            let rest = head.get(sent..).unwrap_or_default();
+        let mut stream = line::open(address, has_more).map_err(connect)?;
+        let sent = timeout(patience.connect, line::first(&stream, &head)).await;
+        let sent = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(connect)?;
+        if let Some(rest) = head.get(sent..).filter(|rest| !rest.is_empty()) {
             let written = timeout(patience.write, line::write(&mut stream, &mut [IoSlice::new(rest)])).await;
-            written
-                .map_err(|_| Failure::Write(FetchError::WRITE_TIMEOUT))?
-                .map_err(|error| Failure::Write(broken(&error)))?;
+            let written = written.map_err(|_| Failure::Write(FetchError::WRITE_TIMEOUT))?;
+            written.map_err(|error| Failure::Write(broken(&error)))?;
         }
         Ok(Self {
             stream,
