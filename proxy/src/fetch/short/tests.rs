@@ -165,3 +165,33 @@ async fn a_request_larger_than_the_socket_takes_at_once_arrives_whole() {
     assert!(matches!(short.next().await, Ok((Event::Head(..), true))));
     assert_eq!(server.await.unwrap(), expected);
 }
+
+#[tokio::test]
+async fn timed_a_server_that_writes_in_small_pieces_is_not_made_to_wait() {
+    const EXCHANGES: u32 = 40;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut heard = Vec::new();
+            while !heard.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut heard).await.unwrap();
+            }
+            // Nagle's algorithm is on, and the end of the connection does not push what it holds back.
+            for piece in ["HTTP/1.1 200 OK\r\n", "Content-Length: 4\r\n\r\n", "he", "re"] {
+                stream.write_all(piece.as_bytes()).await.unwrap();
+            }
+            open.push(stream);
+        }
+    });
+    let began = std::time::Instant::now();
+    for _ in 0..EXCHANGES {
+        let (outbound, body) = (request(Method::GET), RequestBody::Empty);
+        let mut short = Short::open(address, &outbound, &body, PATIENCE).await.unwrap();
+        while !short.next().await.unwrap().1 {}
+    }
+    // A delayed acknowledgement takes 40 ms: all of them 1.6 s.
+    assert!(began.elapsed() < Duration::from_millis(20) * EXCHANGES, "{:?}", began.elapsed());
+}
