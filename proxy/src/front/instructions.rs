@@ -44,8 +44,9 @@ const TIMES: usize = 4096;
 const PARTS: [&str; 9] =
     ["parse", "parse_front", "normalize_target", "key", "lifetime", "freshness_of_stored", "lookup", "write", "hit"];
 
-/// What is written down as the share by which a count may be above.
-const TOLERANCE: f64 = 0.05;
+/// What is written down as the share by which a count may be above: code that is laid out otherwise, and does the same, was
+/// seen to count 5 % more.
+const TOLERANCE: f64 = 0.08;
 
 /// With another compiler than the one of the file, so much more is still no error: it moves instructions about.
 const TOLERANCE_ELSEWHERE: f64 = 0.25;
