@@ -1,8 +1,9 @@
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Body, BodyError, Limits, Retention, SpoolSpace};
+use super::{Body, BodyError, BodyWriter, Limits, Retention, SpoolSpace};
 use crate::key::CacheKey;
 use crate::store::disk::{DiskConfig, DiskStore, SMALLEST};
 
@@ -138,16 +139,26 @@ async fn the_budget_is_held_until_the_file_is_gone_and_not_only_until_the_upstre
     assert_eq!(space.used(), 0);
 }
 
+fn disk(path: &Path) -> DiskStore {
+    let path = path.to_owned();
+    let config = DiskConfig { path, size: SMALLEST, max_object: SMALLEST / 4, whole: 4096, takeover: false };
+    DiskStore::open(config).unwrap()
+}
+
+/// A body all of which goes to a file of the disk tier.
+async fn in_file(disk: &DiskStore) -> (BodyWriter, Arc<Body>) {
+    let file = disk.begin_large(&CacheKey::new("http", "site.test", "/a", None), None).await.unwrap();
+    let (mut writer, body) = Body::new(Retention::Keep, Limits::default(), space());
+    writer.move_to(file).await.unwrap();
+    (writer, body)
+}
+
 /// What goes to a file of the disk tier: who keeps up gets the bytes as they came, who comes late reads them from the file.
 #[tokio::test]
 async fn readers_that_keep_up_need_not_read_the_file() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().to_owned();
-    let config = DiskConfig { path, size: SMALLEST, max_object: SMALLEST / 4, whole: 4096, takeover: false };
-    let disk = DiskStore::open(config).unwrap();
-    let file = disk.begin_large(&CacheKey::new("http", "site.test", "/a", None), None).await.unwrap();
-    let (mut writer, body) = Body::new(Retention::Keep, Limits::default(), space());
-    writer.move_to(file).await.unwrap();
+    let disk = disk(directory.path());
+    let (mut writer, body) = in_file(&disk).await;
     let (mut first, slow) = (body.reader().unwrap(), body.reader().unwrap());
     let sent = bytes::Bytes::from(pattern(3_030_000));
     let (mut at, mut as_they_came) = (0, 0);
@@ -176,13 +187,9 @@ async fn readers_that_keep_up_need_not_read_the_file() {
 #[tokio::test]
 async fn a_reader_gets_the_whole_however_it_keeps_up() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().to_owned();
-    let config = DiskConfig { path, size: SMALLEST, max_object: SMALLEST / 4, whole: 4096, takeover: false };
-    let disk = DiskStore::open(config).unwrap();
+    let disk = disk(directory.path());
     for lag in [1, 3, 7, 11, 19] {
-        let file = disk.begin_large(&CacheKey::new("http", "site.test", "/a", None), None).await.unwrap();
-        let (mut writer, body) = Body::new(Retention::Keep, Limits::default(), space());
-        writer.move_to(file).await.unwrap();
+        let (mut writer, body) = in_file(&disk).await;
         let mut reader = body.reader().unwrap();
         let sent = bytes::Bytes::from(pattern(2_000_000));
         let mut got = Vec::new();

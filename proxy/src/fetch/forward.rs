@@ -7,11 +7,12 @@ use bytes::Bytes;
 use forebay_cache::clock::Clock as _;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 
 use super::FetchError;
-use super::session::Session;
-use super::short::{Failure, Patience, Short};
+use super::session::{Session, Unopened};
+use super::short::{Patience, Short};
 use crate::http::RequestBody;
 use crate::runtime::Lasting;
 use crate::upstream::{Asker, Lease, NoServer, Permit, Pool, Server, ServerId};
@@ -81,6 +82,11 @@ impl Outbound {
         matches!(body, RequestBody::Empty) && matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
 
+    /// Fields that are for the server.
+    pub(super) fn end_to_end(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.fields.iter().filter(|(name, _)| !(self.withholds_authorization && *name == AUTHORIZATION))
+    }
+
     /// Fields of the connection that it goes out on, which is kept or not.
     pub(super) fn of_connection(
         &self,
@@ -112,10 +118,7 @@ impl Outbound {
         let mut head =
             RequestHeader::build(self.method.clone(), self.path_query.as_bytes(), Some(self.fields.len() + 2))
                 .map_err(|_| malformed)?;
-        for (name, value) in &self.fields {
-            if self.withholds_authorization && *name == AUTHORIZATION {
-                continue;
-            }
+        for (name, value) in self.end_to_end() {
             head.append_header(name.clone(), value.clone()).map_err(|_| malformed)?;
         }
         for (name, value) in self.of_connection(pool.keepalive, body) {
@@ -172,12 +175,16 @@ pub(super) async fn connect(
         let started = Instant::now();
         let alone = outbound.upgrade || attempts.alone;
         let opened = match patience(lease.server(), pool, alone) {
-            Some(patience) => open_short(&lease, pool, outbound, &body, patience).await,
-            None => open(lasting, &lease, pool, outbound, &body, alone).await,
+            Some(patience) => {
+                let short = Short::open(lease.server().address, outbound, &body, patience).await;
+                short.map(|short| (Session::Short(Box::new(short)), false))
+            }
+            None => open(lasting, lease.server().peer_for(alone), pool, outbound, &body).await,
         };
         let (session, reused) = match opened {
             Ok(opened) => opened,
-            Err(Unopened::Connect(failure)) => {
+            Err(Unopened::Connect(failure, error)) => {
+                tracing::warn!(upstream = %pool.name, server = %lease.server().label, %error, "cannot connect");
                 lease.refused(lasting.clock.now());
                 attempts.failed(&lease, failure);
                 continue;
@@ -215,18 +222,6 @@ pub(super) async fn connect(
     }
 }
 
-/// Why there is no session with a server that was chosen.
-enum Unopened {
-    /// There is no connection.
-    Connect(FetchError),
-    /// It broke off before the request was out.
-    Write(FetchError),
-    /// The connection that was to be shared was about to be closed. Nothing was sent.
-    Stale,
-    /// No server could be asked for this.
-    Never(FetchError),
-}
-
 /// How long a server may take that is asked over a short connection; `None` for one that Pingora has to connect to: one
 /// whose connection is kept, shared or encrypted, or has to come from an address of the operator's choice.
 fn patience(server: &Server, pool: &Pool, alone: bool) -> Option<Patience> {
@@ -240,42 +235,17 @@ fn patience(server: &Server, pool: &Pool, alone: bool) -> Option<Patience> {
     })
 }
 
-async fn open_short(
-    lease: &Lease,
-    pool: &Pool,
-    outbound: &Outbound,
-    body: &RequestBody,
-    patience: Patience,
-) -> Result<(Session, bool), Unopened> {
-    let server = lease.server();
-    match Short::open(server.address, outbound, body, patience).await {
-        Ok(short) => Ok((Session::Short(Box::new(short)), false)),
-        Err(Failure::Connect(failure, error)) => {
-            tracing::warn!(upstream = %pool.name, server = %server.label, %error, "cannot connect");
-            Err(Unopened::Connect(failure))
-        }
-        Err(Failure::Write(failure)) => Err(Unopened::Write(failure)),
-        Err(Failure::Request(failure)) => Err(Unopened::Never(failure)),
-    }
-}
-
 /// A session of Pingora's, the head of the request sent, and whether its connection had been used before.
 async fn open(
     lasting: &Lasting,
-    lease: &Lease,
+    peer: &HttpPeer,
     pool: &Pool,
     outbound: &Outbound,
     body: &RequestBody,
-    alone: bool,
 ) -> Result<(Session, bool), Unopened> {
     let head = outbound.head(pool, body).map_err(Unopened::Never)?;
-    let server = lease.server();
-    let peer = server.peer_for(alone);
-    let connected = lasting.connector.get_http_session(peer).await.map_err(|error| {
-        tracing::warn!(upstream = %pool.name, server = %server.label, %error, "cannot connect");
-        Unopened::Connect(FetchError::from(&*error))
-    });
-    let (session, reused) = connected?;
+    let connected = lasting.connector.get_http_session(peer).await;
+    let (session, reused) = connected.map_err(|error| Unopened::Connect(FetchError::from(&*error), error))?;
     let mut session = Session::new(session, peer).ok_or(Unopened::Never(FetchError::UNEXPECTED))?;
     match session.write_head(head, body.is_empty()).await {
         Ok(()) => Ok((session, reused)),

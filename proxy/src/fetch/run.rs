@@ -18,7 +18,7 @@ use forebay_cache::stored::StoredResponse;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
-use super::forward::Outbound;
+use super::forward::{Exchange, Outbound};
 use super::freshen::{freshen, invalidate, learn_from_head, responses};
 use super::keep;
 use super::partial::{Completion, Keeping};
@@ -154,6 +154,21 @@ impl Drop for InFlight {
 }
 
 impl Job {
+    /// Asks the pool for `outbound`, up to the final head, when it is let in; `waits`: it may queue for that.
+    pub(super) async fn begin(
+        &self,
+        outbound: &Outbound,
+        body: RequestBody,
+        waits: bool,
+        report: &mut UpstreamReport,
+    ) -> Result<(Exchange, Head), FetchError> {
+        let Self { lasting, pool, asker, interim, background, .. } = self;
+        let permit = pool.enter(&outbound.fields, *background, waits).await?;
+        let (mut exchange, head) = begin(lasting, pool, *asker, interim.as_ref(), outbound, body, report).await?;
+        exchange.permit = permit;
+        Ok((exchange, head))
+    }
+
     /// Does what `head` says about other responses.
     pub(super) async fn heed(&self, method: &Method, head: &Head) {
         if let Some(drives) = &self.drives {
@@ -204,16 +219,9 @@ async fn fetch(
             plan.shared = shared::term(&lasting, plan);
             // A stale page at once is better than a place in the queue.
             let waits = !stale_stands_in(&candidates, &RequestDirectives::parse(&outbound.fields), sent_at);
-            let begun = async {
-                let permit = pool.enter(&outbound.fields, job.background, waits).await?;
-                let (mut exchange, head) =
-                    begin(&lasting, &pool, job.asker, job.interim.as_ref(), &outbound, body, report).await?;
-                exchange.permit = permit;
-                Ok::<_, FetchError>((exchange, head))
-            };
             // What is for one client is not fetched for nobody.
             tokio::select! {
-                begun = begun => begun,
+                begun = job.begin(&outbound, body, waits, report) => begun,
                 () = answer.closed(), if plan.of_one => return Ok(()),
             }
         };

@@ -33,6 +33,19 @@ pub(super) struct Stream {
     head_read: bool,
 }
 
+/// Why there is no session with a server that was chosen.
+#[derive(Debug)]
+pub(super) enum Unopened {
+    /// There is no connection, and why in the words of who tried.
+    Connect(FetchError, Box<dyn std::error::Error + Send + Sync>),
+    /// It broke off before the request was out.
+    Write(FetchError),
+    /// The connection that was to be shared was about to be closed. Nothing was sent.
+    Stale,
+    /// No server could be asked for this.
+    Never(FetchError),
+}
+
 /// Why an exchange came to its end before the response did.
 pub(super) enum Broken {
     Known(FetchError),

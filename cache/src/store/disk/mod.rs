@@ -39,7 +39,7 @@ mod writer;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -132,6 +132,13 @@ struct Shared {
 }
 
 impl Shared {
+    /// Removes a file of large content. Once the directory was let go of, a file of this name is another process's.
+    fn remove_large(&self, path: &Path) {
+        if !self.released.load(Ordering::Acquire) {
+            let _ = self.io.unlink(path);
+        }
+    }
+
     fn nonce(&self) -> u64 {
         self.identity.get().map_or(0, |identity| identity.nonce)
     }
@@ -437,7 +444,7 @@ impl DiskStore {
         let path = written.file.path.clone();
         let stored = self.enqueue(key, label, content(written), true);
         if !stored {
-            let _ = self.shared.io.unlink(&path);
+            self.shared.remove_large(&path);
         }
         stored
     }

@@ -213,8 +213,9 @@ fn pending(shared: &Arc<Shared>, put: &Put) -> Option<Item> {
         }
         Content::File { response, file, length, table } => {
             let content = pending_file(shared, put, file, *length, table)?;
+            let identity = content.identity();
             let variant = Variant::in_file(Arc::clone(response), Arc::new(content));
-            Some(Item::Response { variance, identity: (crc32fast::hash(table), *length), variant })
+            Some(Item::Response { variance, identity, variant })
         }
     }
 }

@@ -161,7 +161,7 @@ impl Writer {
                     return;
                 }
                 for file in files {
-                    let _ = self.shared.io.unlink(&file.path);
+                    self.shared.remove_large(&file.path);
                 }
                 self.owed.push_back(Owed { key, hash, label });
                 let written = self.pay().is_ok();
@@ -283,7 +283,7 @@ impl Writer {
             // Called off while it was written; the tombstone comes after it in the queue.
             Err(()) => {
                 if let Some(file) = self.shared.large.remove(slot.position()) {
-                    let _ = self.shared.io.unlink(&file.path);
+                    self.shared.remove_large(&file.path);
                 }
             }
         }
@@ -348,7 +348,7 @@ impl Writer {
         match self.append(draft) {
             Ok(slot) => Ok((slot, Some(file))),
             Err(error) => {
-                let _ = self.shared.io.unlink(&file.path);
+                self.shared.remove_large(&file.path);
                 Err(error)
             }
         }
@@ -383,9 +383,8 @@ impl Writer {
     fn discard(&self, put: &Put) {
         if let Content::File { file, .. } | Content::CodedFile { file, .. } = &put.content
             && put.label.kind == Kind::Put
-            && !self.shared.released.load(Ordering::Acquire)
         {
-            let _ = self.shared.io.unlink(&file.path);
+            self.shared.remove_large(&file.path);
         }
     }
 
@@ -394,9 +393,8 @@ impl Writer {
         for slot in removed.iter().filter(|slot| slot.is_large()) {
             if let Some(file) = self.shared.large.remove(slot.position())
                 && kept.is_none_or(|kept| kept.id != file.id)
-                && !self.shared.released.load(Ordering::Acquire)
             {
-                let _ = self.shared.io.unlink(&file.path);
+                self.shared.remove_large(&file.path);
             }
         }
     }

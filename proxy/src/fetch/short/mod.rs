@@ -25,6 +25,7 @@ use tokio::time::timeout;
 use self::response::Content;
 use super::FetchError;
 use super::forward::{Event, Outbound};
+use super::session::Unopened;
 use crate::http::RequestBody;
 use crate::http::chunked::Step;
 
@@ -44,17 +45,6 @@ pub(super) struct Patience {
     /// Longest silence before and within a response.
     pub(super) read: Duration,
     pub(super) write: Duration,
-}
-
-/// Why there is no connection, or none that can be gone on with.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// There is no connection.
-    Connect(FetchError, io::Error),
-    /// The head could not be sent.
-    Write(FetchError),
-    /// It cannot be sent to anybody.
-    Request(FetchError),
 }
 
 /// One exchange.
@@ -77,23 +67,23 @@ impl Short {
     ///
     /// # Errors
     ///
-    /// As [`Failure`] tells.
+    /// As [`Unopened`] tells.
     pub(super) async fn open(
         address: SocketAddr,
         outbound: &Outbound,
         body: &RequestBody,
         patience: Patience,
-    ) -> Result<Self, Failure> {
-        let head = request::head(outbound, body).map_err(Failure::Request)?;
+    ) -> Result<Self, Unopened> {
+        let head = request::head(outbound, body).map_err(Unopened::Never)?;
         let has_more = outbound.upgrade || !body.is_empty();
-        let connect = |error: io::Error| Failure::Connect(refused(&error), error);
+        let connect = |error: io::Error| Unopened::Connect(refused(&error), error.into());
         let mut stream = line::open(address, has_more).map_err(connect)?;
         let sent = timeout(patience.connect, line::first(&stream, &head)).await;
         let sent = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(connect)?;
         if let Some(rest) = head.get(sent..).filter(|rest| !rest.is_empty()) {
             let written = timeout(patience.write, line::write(&mut stream, &mut [IoSlice::new(rest)])).await;
-            let written = written.map_err(|_| Failure::Write(FetchError::WRITE_TIMEOUT))?;
-            written.map_err(|error| Failure::Write(broken(&error)))?;
+            let written = written.map_err(|_| Unopened::Write(FetchError::WRITE_TIMEOUT))?;
+            written.map_err(|error| Unopened::Write(broken(&error)))?;
         }
         Ok(Self {
             stream,
@@ -154,34 +144,27 @@ impl Short {
                     if self.buffer.len() > HEAD {
                         return Err(FetchError::MALFORMED);
                     }
-                    let mut read = Buffer::of(FIRST_READ);
-                    let length = self.read(read.as_mut()).await?;
-                    self.buffer.extend_from_slice(
-                        read.as_ref().get(..length).filter(|it| !it.is_empty()).ok_or(FetchError::CLOSED)?,
-                    );
+                    self.more(FIRST_READ).await?;
                 }
                 Some(Content::Length(0)) => return Ok((Event::End, true)),
                 Some(Content::Length(left)) => {
-                    let most = usize::try_from(*left).unwrap_or(usize::MAX);
+                    let left = *left;
+                    let most = usize::try_from(left).unwrap_or(usize::MAX);
                     let chunk = if self.buffer.is_empty() {
                         self.chunk(most).await?.ok_or(FetchError::CLOSED)?
                     } else {
                         let length = self.buffer.len().min(most);
                         self.buffer.split_to(length).freeze()
                     };
-                    // The borrow ended with the reading.
-                    let Some(Content::Length(left)) = &mut self.content else { return Err(FetchError::UNEXPECTED) };
-                    *left -= chunk.len() as u64;
-                    return Ok((Event::Chunk(chunk), *left == 0));
+                    let left = left - chunk.len() as u64;
+                    self.content = Some(Content::Length(left));
+                    return Ok((Event::Chunk(chunk), left == 0));
                 }
                 Some(Content::Chunked(decoder)) => {
                     match decoder.step(&mut self.buffer).map_err(|_| FetchError::CLOSED)? {
                         Step::Data(data) => return Ok((Event::Chunk(data), false)),
                         Step::End => return Ok((Event::End, true)),
-                        Step::More => {
-                            let chunk = self.chunk(READ).await?.ok_or(FetchError::CLOSED)?;
-                            self.buffer.extend_from_slice(&chunk);
-                        }
+                        Step::More => self.more(READ).await?,
                     }
                 }
                 Some(Content::UntilClose) => {
@@ -215,6 +198,14 @@ impl Short {
         let ends = matches!(content, Content::Length(0));
         self.content = Some(content);
         Ok(Some((Event::Head(head.status, head.fields, !ends), ends)))
+    }
+
+    /// Adds to what could not be understood yet: `most` bytes at most, and no less than one.
+    async fn more(&mut self, most: usize) -> Result<(), FetchError> {
+        let mut buffer = Buffer::of(most);
+        let length = self.read(buffer.as_mut()).await?;
+        self.buffer.extend_from_slice(buffer.as_ref().get(..length).unwrap_or_default());
+        if length == 0 { Err(FetchError::CLOSED) } else { Ok(()) }
     }
 
     /// Some content, `most` bytes at most; `None` at the end of the connection.

@@ -1,7 +1,5 @@
 //! The head of a request on a short connection.
 
-use http::header::AUTHORIZATION;
-
 use super::super::FetchError;
 use super::super::forward::Outbound;
 use crate::http::RequestBody;
@@ -15,7 +13,7 @@ const USUAL: usize = 1024;
 ///
 /// The target has bytes that would end it or its line.
 pub(super) fn head(outbound: &Outbound, body: &RequestBody) -> Result<Vec<u8>, FetchError> {
-    let Outbound { method, path_query, fields, withholds_authorization, .. } = outbound;
+    let Outbound { method, path_query, .. } = outbound;
     if path_query.bytes().any(|byte| matches!(byte, b'\0' | b'\r' | b'\n' | b' ')) {
         return Err(FetchError::bad_gateway("request-not-forwardable"));
     }
@@ -23,10 +21,8 @@ pub(super) fn head(outbound: &Outbound, body: &RequestBody) -> Result<Vec<u8>, F
     for part in [method.as_str(), " ", if path_query.is_empty() { "/" } else { path_query }, " HTTP/1.1\r\n"] {
         head.extend_from_slice(part.as_bytes());
     }
-    for (name, value) in fields {
-        if !(*withholds_authorization && *name == AUTHORIZATION) {
-            line(&mut head, name.as_str(), value.as_bytes());
-        }
+    for (name, value) in outbound.end_to_end() {
+        line(&mut head, name.as_str(), value.as_bytes());
     }
     for (name, value) in outbound.of_connection(false, body) {
         line(&mut head, name.as_str(), value.as_bytes());
@@ -53,6 +49,7 @@ fn line(head: &mut Vec<u8>, name: &str, value: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use http::header::AUTHORIZATION;
     use http::{HeaderMap, HeaderValue, Method};
 
     use super::*;

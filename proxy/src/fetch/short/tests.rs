@@ -7,9 +7,10 @@ use http::{HeaderMap, HeaderValue, Method};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::{Failure, Patience, Short};
+use super::{Patience, Short};
 use crate::fetch::FetchError;
 use crate::fetch::forward::{Event, Outbound};
+use crate::fetch::session::Unopened;
 use crate::http::RequestBody;
 
 const PATIENCE: Patience =
@@ -133,7 +134,7 @@ async fn who_does_not_listen_is_not_connected_to() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let opened = Short::open(address, &request(Method::GET), &RequestBody::Empty, PATIENCE).await;
-    assert!(matches!(opened, Err(Failure::Connect(error, _)) if error.reason == "upstream-refused"));
+    assert!(matches!(opened, Err(Unopened::Connect(error, _)) if error.reason == "upstream-refused"));
 }
 
 #[tokio::test]

@@ -83,7 +83,9 @@ pub(crate) fn serve(
 
 async fn run(mut session: Box<Session>, mut incoming: Box<Incoming>) {
     loop {
-        if incoming.buffer.is_empty() {
+        // What the front has looked at already, and left to the long way.
+        let is_seen = incoming.buffer.is_empty();
+        if is_seen {
             match idle::idle(&mut session, &mut incoming).await {
                 Idle::Request => {}
                 Idle::Stuck(hit) => {
@@ -96,7 +98,7 @@ async fn run(mut session: Box<Session>, mut incoming: Box<Incoming>) {
                 Idle::Closed => return,
             }
         }
-        match Box::pin(busy(session, incoming)).await {
+        match Box::pin(busy(session, incoming, is_seen)).await {
             Busy::Rests(rested, returned) => (session, incoming) = (rested, returned),
             Busy::Over(session, incoming) => return Box::pin(close(session, incoming)).await,
             Busy::Closed => return,
@@ -128,9 +130,8 @@ enum Busy {
     Closed,
 }
 
-/// Serves the requests of which something is there, one after the other. The front has looked at the first.
-async fn busy(mut session: Box<Session>, mut incoming: Box<Incoming>) -> Busy {
-    let mut is_seen = true;
+/// Serves the requests of which something is there, one after the other. The first `is_seen` by the front or not.
+async fn busy(mut session: Box<Session>, mut incoming: Box<Incoming>, mut is_seen: bool) -> Busy {
     while !incoming.buffer.is_empty() {
         let runtime = session.shared.runtime();
         let request = match next::next(&mut session, &mut incoming, &runtime, std::mem::take(&mut is_seen)).await {

@@ -194,12 +194,11 @@ impl LargeWriter {
 
 impl Drop for LargeWriter {
     fn drop(&mut self) {
-        // Finished, it has given its space away, and the file has its name. Once the directory was let go of, a file of this
-        // name is another process's; that one has removed ours.
-        let Some(space) = self.space.take().filter(|_| !self.shared.released.load(Ordering::Acquire)) else { return };
-        let (io, part, file) = (self.shared.io.clone(), std::mem::take(&mut self.part), Arc::clone(&self.file));
+        // Finished, it has given its space away, and the file has its name.
+        let Some(space) = self.space.take() else { return };
+        let (shared, part, file) = (Arc::clone(&self.shared), std::mem::take(&mut self.part), Arc::clone(&self.file));
         let unlink = move || {
-            let _ = io.unlink(&part);
+            shared.remove_large(&part);
             // Not before: what is on the device takes its room.
             drop((file, space));
         };
