@@ -13,6 +13,9 @@ use crate::{Error, Result};
 /// How long a server may go on working after the load has ended, before its time is read.
 const SETTLE: Duration = Duration::from_millis(100);
 
+/// How many times that is waited for, at most, while the origin server is still asked.
+const WARM: u32 = 50;
+
 /// Whether the origin server is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asks {
@@ -285,9 +288,18 @@ impl Work {
     /// # Errors
     ///
     /// As [`Self::measure`].
-    pub fn warm(&self, server: &Server) -> Result<()> {
+    pub fn warm(&self, server: &Server, setting: &Setting) -> Result<()> {
         let seconds = if matches!(self.load.urls, Urls::Of(_)) { 5 } else { 1 };
         load::run(&self.load, self.address(server), seconds).map_err(|error| self.failed(server, &*error))?;
+        // What a cold server has asked for many times over may go on for a while.
+        let mut asked = 0;
+        for _ in 0..WARM {
+            if asked == setting.origin.asked() {
+                break;
+            }
+            asked = setting.origin.asked();
+            sleep(SETTLE);
+        }
         Ok(())
     }
 

@@ -14,14 +14,19 @@ pub mod frame {
     #![expect(missing_docs, reason = "the RFC's own names")]
     pub const DATA: u8 = 0;
     pub const HEADERS: u8 = 1;
+    pub const PRIORITY: u8 = 2;
     pub const RST_STREAM: u8 = 3;
     pub const SETTINGS: u8 = 4;
+    pub const PUSH_PROMISE: u8 = 5;
     pub const PING: u8 = 6;
     pub const GOAWAY: u8 = 7;
     pub const WINDOW_UPDATE: u8 = 8;
     pub const CONTINUATION: u8 = 9;
     pub const END_STREAM: u8 = 1;
+    pub const ACK: u8 = 1;
     pub const END_HEADERS: u8 = 4;
+    pub const PADDED: u8 = 8;
+    pub const WITH_PRIORITY: u8 = 32;
 }
 
 /// What became of a stream.
@@ -48,15 +53,27 @@ impl RawH2 {
     /// Connects with ALPN `h2` and exchanges settings.
     #[must_use]
     pub fn connect(address: SocketAddr, name: &str) -> Self {
+        let mut raw = Self::dial(address, name);
+        raw.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        raw.send(frame::SETTINGS, 0, 0, &[]);
+        raw
+    }
+
+    /// Connects with ALPN `h2` and says nothing.
+    #[must_use]
+    pub fn dial(address: SocketAddr, name: &str) -> Self {
         let tcp = TcpStream::connect(address).expect("connect");
         tcp.set_nodelay(true).expect("TCP_NODELAY");
         tcp.set_read_timeout(Some(patience())).expect("read timeout");
         let name = ServerName::try_from(name.to_owned()).expect("server name");
         let config = Arc::new(crate::certs::client_config(&["h2"]));
-        let mut raw = Self { stream: StreamOwned::new(ClientConnection::new(config, name).expect("TLS"), tcp) };
-        raw.stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("preface");
-        raw.send(frame::SETTINGS, 0, 0, &[]);
-        raw
+        Self { stream: StreamOwned::new(ClientConnection::new(config, name).expect("TLS"), tcp) }
+    }
+
+    /// Writes bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) {
+        // A peer that gave up on us already does not matter: its last frames tell.
+        let _ = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
     }
 
     /// Writes one frame.
@@ -66,8 +83,7 @@ impl RawH2 {
         bytes.extend_from_slice(&[kind, flags]);
         bytes.extend_from_slice(&stream.to_be_bytes());
         bytes.extend_from_slice(payload);
-        // A peer that gave up on us already does not matter: its last frames tell.
-        let _ = self.stream.write_all(&bytes).and_then(|()| self.stream.flush());
+        self.write(&bytes);
     }
 
     /// Sends a whole request: these fields, pseudo-fields among them, coded as they are; then `content` unless empty.
@@ -165,6 +181,7 @@ fn huffman_digits(coded: &[u8]) -> String {
     digits
 }
 
+/// A number of four bytes.
 fn be32(bytes: &[u8]) -> u32 {
     u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }

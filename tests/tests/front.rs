@@ -88,6 +88,43 @@ fn front_and_long_way_answer_alike() {
     }
 }
 
+/// The same in HTTP/2; there it is `trailer` that the front leaves to the long way.
+#[test]
+fn front_and_long_way_answer_alike_over_h2() {
+    let origin = site();
+    let proxy = Proxy::before(&origin);
+    let mut client = proxy.connect_h2();
+    for method in ["GET", "HEAD"] {
+        for target in TARGETS {
+            for fields in FIELDS.iter().filter(|fields| fields.iter().all(|(name, _)| *name != "Host")) {
+                let long: Vec<_> = fields.iter().copied().chain([("trailer", "x")]).collect();
+                for round in 0..2 {
+                    let short = client.request(method, target, fields, b"").to_string();
+                    let long = client.request(method, target, &long, b"").to_string();
+                    if round == 1 && !fields.contains(&("Cache-Control", "no-cache")) {
+                        let seconds = |text: &str| text.replace("ttl=59", "ttl=60").replace("age: 1", "age: 0");
+                        assert_eq!(seconds(&short), seconds(&long), "{method} {target} {fields:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Cookies may come in a line each, and Firefox says with each request that it takes trailers.
+#[test]
+fn requests_as_browsers_send_them_over_h2_are_hits() {
+    let origin = site();
+    let proxy = Proxy::config().origin(&origin).site("preset = \"wordpress\"").start();
+    let mut client = proxy.connect_h2();
+    let fields = [("cookie", "_ga=1"), ("cookie", "b=2"), ("te", "trailers"), ("priority", "u=0, i")];
+    client.request("GET", "/page", &fields, b"");
+    assert_eq!(client.request("GET", "/page", &fields, b"").cache(), "HIT");
+    let logged_in = [("cookie", "_ga=1"), ("cookie", "wordpress_logged_in_x=1")];
+    assert_ne!(client.request("GET", "/page", &logged_in, b"").cache(), "HIT");
+    assert_eq!(origin.requests()[1].field("cookie").as_deref(), Some("_ga=1; wordpress_logged_in_x=1"));
+}
+
 /// Bytes of each page in the test of the disk tier.
 const PAGE: usize = 150_000;
 

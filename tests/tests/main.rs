@@ -10,6 +10,7 @@ mod refusal;
 mod framing_admission;
 mod framing_connections;
 mod framing_h2;
+mod framing_h2_frames;
 mod framing_requests;
 mod framing_responses;
 mod front;

@@ -143,7 +143,7 @@ fn latencies(
     let peers = WORKS[0].peers(options.all).iter().filter(|peer| **peer != Peer::Floor);
     let measured: Vec<&Server> = peers.filter_map(|peer| servers.get(peer)).collect();
     for server in &measured {
-        WORKS[0].warm(server)?;
+        WORKS[0].warm(server, setting)?;
     }
     for _ in 0..options.rounds {
         for server in &measured {
@@ -188,9 +188,9 @@ fn measure(
 ) -> Result<Measured> {
     let measured = work.peers(options.all).iter().filter_map(|peer| servers.get(peer)).collect::<Vec<_>>();
     for server in &measured {
-        work.warm(server)?;
+        work.warm(server, setting)?;
         if work.goal_over_hit.is_some() {
-            WORKS[0].warm(server)?;
+            WORKS[0].warm(server, setting)?;
         }
     }
     let mut samples: BTreeMap<Peer, Vec<_>> = BTreeMap::new();

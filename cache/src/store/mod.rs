@@ -12,7 +12,7 @@ mod variants;
 
 pub use memory::{MemoryStats, MemoryStore};
 pub use parts::Parts;
-pub use prepared::{Form, Made, Prepared};
+pub use prepared::{Form, Head, Made, Prepared};
 pub use purging::Purged;
 pub use sweep::Swept;
 pub use tiered::{CodedContent, Found, Tier, TieredStore};

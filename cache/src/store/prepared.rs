@@ -96,8 +96,34 @@ impl Made {
 pub struct Form {
     etag: Option<HeaderValue>,
     modified: Option<SystemTime>,
-    whole: OnceLock<Bytes>,
-    not_modified: OnceLock<Bytes>,
+    whole: Head,
+    not_modified: Head,
+}
+
+/// A head as it is sent over HTTP/1, and over HTTP/2 if it ever was.
+#[derive(Debug, Default)]
+pub struct Head {
+    lines: OnceLock<Bytes>,
+    coded: OnceLock<Bytes>,
+}
+
+impl Head {
+    /// As lines, when it was made.
+    #[must_use]
+    pub fn lines(&self) -> Option<&Bytes> {
+        self.lines.get()
+    }
+
+    /// As a block that `code` makes of the lines, when those were made.
+    pub fn coded(&self, code: impl FnOnce(&[u8]) -> Bytes) -> Option<&Bytes> {
+        let lines = self.lines.get()?;
+        Some(self.coded.get_or_init(|| code(lines)))
+    }
+
+    /// Keeps the lines; the first ones stay.
+    pub fn keep(&self, lines: impl FnOnce() -> Bytes) {
+        self.lines.get_or_init(lines);
+    }
 }
 
 impl Form {
@@ -108,31 +134,21 @@ impl Form {
         Self {
             etag: fields.get(ETAG).cloned(),
             modified: modified.or(date),
-            whole: OnceLock::new(),
-            not_modified: OnceLock::new(),
+            whole: Head::default(),
+            not_modified: Head::default(),
         }
     }
 
-    /// The head of the 200, when it was made.
+    /// The head of the 200.
     #[must_use]
-    pub fn whole(&self) -> Option<&Bytes> {
-        self.whole.get()
+    pub fn whole(&self) -> &Head {
+        &self.whole
     }
 
-    /// The head of the 304, when it was made.
+    /// The head of the 304.
     #[must_use]
-    pub fn not_modified(&self) -> Option<&Bytes> {
-        self.not_modified.get()
-    }
-
-    /// Keeps the head of the 200; the first one stays.
-    pub fn keep_whole(&self, head: impl FnOnce() -> Bytes) {
-        self.whole.get_or_init(head);
-    }
-
-    /// Keeps the head of the 304; the first one stays.
-    pub fn keep_not_modified(&self, head: impl FnOnce() -> Bytes) {
-        self.not_modified.get_or_init(head);
+    pub fn not_modified(&self) -> &Head {
+        &self.not_modified
     }
 
     /// What the two conditions that are for caches come to (RFC 9110 section 13.1.2 and 13.1.3).

@@ -18,14 +18,14 @@ use crate::stages::deliver::{Told, conceal, tell_of_itself};
 /// What `variant` looks like in `coding`: as it was made before, or made now and kept.
 pub(super) fn form<'a>(site: &Site, variant: &Variant, made: &'a Made, coding: Option<Coding>) -> Option<&'a Form> {
     if let Some(form) = made.form(coding)
-        && form.whole().is_some()
+        && form.whole().lines().is_some()
     {
         return Some(form);
     }
     let response = &variant.response;
     let fields = fields(site, response, made.is_codable(), coding)?;
     let form = made.form_or(coding, || Form::new(&fields, response.date().system_time()));
-    form.keep_whole(|| head(response.status(), &fields));
+    form.whole().keep(|| head(response.status(), &fields));
     Some(form)
 }
 

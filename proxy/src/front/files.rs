@@ -16,7 +16,7 @@ use parking_lot::RwLock;
 
 use super::prepare::{head, is_plain, keep_not_modified};
 use super::request::{Plain, Seen};
-use super::{Content, Found, Of, conditional};
+use super::{Content, Found, Of, Way, conditional};
 use crate::context::Context;
 use crate::http::{Answer, Content as Answered};
 use crate::runtime::Runtime;
@@ -124,13 +124,13 @@ fn is_settled(file: &OpenFile) -> bool {
 }
 
 /// The answer of a file that is held.
-pub(super) fn find(runtime: &Runtime, route: &Route, target: &Plain<'_>, seen: &Seen<'_>) -> Option<Found> {
+pub(super) fn find(runtime: &Runtime, way: &Way, route: &Route, target: &Plain<'_>, seen: &Seen<'_>) -> Option<Found> {
     route.root.as_ref()?;
     let held = KEY.with_borrow_mut(|key| {
         key.clear();
         write_key(key, route, target.path, seen.accept_encoding).then(|| runtime.open_files.get(key)).flatten()
     })?;
-    let (head, status) = conditional(&held.form, seen)?;
+    let (head, status) = conditional(&held.form, way, seen)?;
     let content = match &held.source {
         _ if status == StatusCode::NOT_MODIFIED => None,
         Source::Memory(content) => Some(Content::Memory(content.clone())),
@@ -140,6 +140,9 @@ pub(super) fn find(runtime: &Runtime, route: &Route, target: &Plain<'_>, seen: &
         }
         Source::Large(file) => Some(Content::File(FileSlice::new(Arc::clone(file), 0..file.length()))),
     };
+    if content.as_ref().is_some_and(|content| !way.carries(content)) {
+        return None;
+    }
     if !held.watched.iter().all(|file| file.is_untouched()) {
         return None;
     }
@@ -176,7 +179,7 @@ pub(super) fn keep(context: &Context, answer: &Answer, watched: Watched) {
     };
     if *status == StatusCode::OK {
         let form = Form::new(&fields, None);
-        form.keep_whole(|| head(*status, &fields));
+        form.whole().keep(|| head(*status, &fields));
         open_files.insert(key, Held { since: Instant::now(), watched: files, form, source });
     }
 }

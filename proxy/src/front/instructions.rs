@@ -211,7 +211,7 @@ impl Scene {
         let variants = store.in_memory(&key).unwrap();
         let variant = variants.iter().next().unwrap();
         let made = variant.prepared.begin(runtime.generation, || false);
-        made.form_or(None, || Form::new(stored.fields(), None)).keep_whole(|| head(StatusCode::OK, stored.fields()));
+        made.form_or(None, || Form::new(stored.fields(), None)).whole().keep(|| head(StatusCode::OK, stored.fields()));
         // Others, so that the table has more than one.
         for other in 0..1000 {
             let query = format!("ver={other}");

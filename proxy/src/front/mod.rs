@@ -2,7 +2,7 @@
 //! nothing that the long way ([`crate::service`]) would decide otherwise; whatever it is not sure of, it leaves to that,
 //! with the bytes as they came. What is in memory goes out with heads that the long way made ([`mod@prepare`]), and nothing is allocated.
 //!
-//! What it takes: HTTP/1.1, GET or HEAD, a target in comparison form already, no content, no conditions but
+//! What it takes: HTTP/1.1 or HTTP/2, GET or HEAD, a target in comparison form already, no content, no conditions but
 //! `If-None-Match` and `If-Modified-Since`, no ranges, request directives or credentials. Then, in this order:
 //! 1. [`files`]: a file that was sent a moment ago and is still what it was.
 //! 2. [`stored`]: no file of that name (asked of the kernel without waiting); a fresh response that does not vary.
@@ -18,13 +18,12 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use forebay_cache::semantics::precondition::Precondition;
-use forebay_cache::store::Form;
+use forebay_cache::store::{Form, Head};
 use http::{HeaderValue, Method, StatusCode, Version};
 
 use crate::account::entry::{CacheOutcome, Entry};
@@ -32,6 +31,7 @@ use crate::account::metrics::SiteMetrics;
 use crate::http::{SinkError, date};
 use crate::listen::Connection;
 use crate::listen::h1::ends_lines;
+use crate::listen::h2;
 use crate::runtime::Runtime;
 use crate::stages::deliver::NAME;
 use crate::stages::offload::FileSlice;
@@ -84,33 +84,42 @@ impl Content {
 impl Hit {
     /// Status line and fields: the head as it was made before, then what changes with the time.
     pub(crate) fn write_head(&self, out: &mut BytesMut, closing: bool) {
-        let Found { head, of, content, .. } = &self.found;
-        let length = content.as_ref().map(Content::length);
-        let joined = usize::try_from(length.unwrap_or(0)).unwrap_or(usize::MAX).min(16 * 1024);
-        let mut digits = itoa::Buffer::new();
-        out.reserve(head.len() + 128 + joined);
-        out.extend_from_slice(head);
+        let length = self.found.content.as_ref().map_or(0, Content::length);
+        let joined = usize::try_from(length).unwrap_or(usize::MAX).min(16 * 1024);
+        out.reserve(self.found.head.len() + 128 + joined);
+        out.extend_from_slice(&self.found.head);
+        self.late_fields(|name, value| {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            value.iter().for_each(|part| out.extend_from_slice(part));
+            out.extend_from_slice(b"\r\n");
+        });
+        out.extend_from_slice(if closing { b"connection: close\r\n\r\n" } else { b"\r\n" });
+    }
+
+    /// The head as it was made before, for the version that was asked in.
+    pub(crate) fn head(&self) -> &Bytes {
+        &self.found.head
+    }
+
+    /// What changes with the time: names, and values in parts.
+    #[inline]
+    pub(crate) fn late_fields(&self, mut add: impl FnMut(&'static str, &[&[u8]])) {
+        let Found { of, content, .. } = &self.found;
+        let (mut digits, mut more_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
         match *of {
             Of::Stored { age, ttl } => {
-                out.extend_from_slice(b"age: ");
-                out.extend_from_slice(digits.format(age).as_bytes());
-                out.extend_from_slice(b"\r\ncache-status: ");
-                out.extend_from_slice(NAME.as_bytes());
-                out.extend_from_slice(b"; hit; ttl=");
-                out.extend_from_slice(digits.format(ttl).as_bytes());
+                add("age", &[digits.format(age).as_bytes()]);
+                add("cache-status", &[NAME.as_bytes(), b"; hit; ttl=", more_digits.format(ttl).as_bytes()]);
             }
             Of::File => {
-                out.extend_from_slice(b"date: ");
-                out.extend_from_slice(date::field(self.entry.start).as_bytes());
-                out.extend_from_slice(b"\r\ncache-status: ");
-                out.extend_from_slice(NAME.as_bytes());
+                add("date", &[date::field(self.entry.start).as_bytes()]);
+                add("cache-status", &[NAME.as_bytes()]);
             }
         }
-        if let Some(length) = length {
-            out.extend_from_slice(b"\r\ncontent-length: ");
-            out.extend_from_slice(digits.format(length).as_bytes());
+        if let Some(content) = content {
+            add("content-length", &[digits.format(content.length()).as_bytes()]);
         }
-        out.extend_from_slice(if closing { b"\r\nconnection: close\r\n\r\n" } else { b"\r\n\r\n" });
     }
 
     /// The content to be sent; `None` for HEAD, and where there is none.
@@ -126,17 +135,87 @@ pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut Byte
     let mut lines = [httparse::EMPTY_HEADER; LINES];
     let mut request = httparse::Request::new(&mut lines);
     let httparse::Status::Complete(length) = request.parse(raw).ok()? else { return None };
-    if request.path?.len() > limits.target_size || !ends_lines(raw.get(..length)?, request.headers.len() + 2) {
+    if !ends_lines(raw.get(..length)?, request.headers.len() + 2) || request.version? != 1 {
         return None;
     }
-    let is_head = match (request.version?, request.method?) {
-        (1, "GET") => false,
-        (1, "HEAD") => true,
+    let seen = Seen::read(request.headers)?;
+    let way = Way { version: Version::HTTP_11, room: u64::MAX };
+    let hit = answer(runtime, connection, &way, request.method?, request.path?, &seen, request.headers)?;
+    buffer.advance(length);
+    Some(hit)
+}
+
+/// A request in HTTP/2, which came without content.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) authority: &'a str,
+    /// Content bytes that can be sent at once: what is larger is for the long way, and so is a file.
+    pub(crate) room: u64,
+}
+
+/// Finds the answer of a request of these `fields`, with its head as HTTP/2 sends it. `None`: the long way.
+pub(crate) fn find_coded<'a>(
+    runtime: &Runtime,
+    connection: &Connection,
+    asked: &Asked<'a>,
+    fields: impl Iterator<Item = (&'a str, &'a [u8])>,
+) -> Option<Hit> {
+    let mut lines = [httparse::EMPTY_HEADER; LINES];
+    let mut free = lines.iter_mut();
+    // `te` says no more than that trailers are taken (RFC 9113 section 8.2.2), of which we send none.
+    for (name, value) in fields.filter(|(name, _)| *name != "te") {
+        *free.next()? = httparse::Header { name, value };
+    }
+    let unused = free.len();
+    let lines = lines.get(..LINES - unused)?;
+    let authority = asked.authority.as_bytes();
+    let mut seen = Seen::read(lines)?;
+    if seen.host.replace(authority).is_some_and(|host| host != authority) {
+        return None;
+    }
+    let way = Way { version: Version::HTTP_2, room: asked.room };
+    answer(runtime, connection, &way, asked.method, asked.target, &seen, lines)
+}
+
+/// How an answer goes out.
+struct Way {
+    version: Version,
+    /// Content bytes that may go at once.
+    room: u64,
+}
+
+impl Way {
+    /// The head in the version's form.
+    fn head<'a>(&self, head: &'a Head) -> Option<&'a Bytes> {
+        if self.version == Version::HTTP_2 { head.coded(h2::coded) } else { head.lines() }
+    }
+
+    /// Whether content can go out this way.
+    fn carries(&self, content: &Content) -> bool {
+        self.version != Version::HTTP_2 || matches!(content, Content::Memory(bytes) if bytes.len() as u64 <= self.room)
+    }
+}
+
+fn answer(
+    runtime: &Runtime,
+    connection: &Connection,
+    way: &Way,
+    method: &str,
+    path: &str,
+    seen: &Seen<'_>,
+    lines: &[httparse::Header<'_>],
+) -> Option<Hit> {
+    let limits = &runtime.config.limits;
+    let is_head = match method {
+        "GET" => false,
+        "HEAD" => true,
         _ => return None,
     };
-    let seen = Seen::read(request.headers)?;
-    let target = Plain::read(request.path?, seen.host?, connection.scheme())?;
-    if request.headers.len() > limits.fields || is_trusted_proxy(runtime, connection) {
+    let target = Plain::read(path, seen.host?, connection.scheme())?;
+    let is_too_large = path.len() > limits.target_size || lines.len() > limits.fields;
+    if is_too_large || is_trusted_proxy(runtime, connection) {
         return None;
     }
     let site = runtime.routes.site(target.host)?;
@@ -147,15 +226,12 @@ pub(crate) fn find(runtime: &Runtime, connection: &Connection, buffer: &mut Byte
     if route.guard.as_ref().is_some_and(|guard| guard.concerns(target.path)) {
         return None;
     }
-    let found = match files::find(runtime, route, &target, &seen) {
+    let found = match files::find(runtime, way, route, &target, seen) {
         Some(found) => found,
-        None => stored::find(runtime, connection, site, route, &target, &seen, request.headers)?,
+        None => stored::find(runtime, connection, way, site, route, &target, seen, lines)?,
     };
-    let asked = Asked { target: request.path, is_head, client: connection.client.ip(), tls: connection.tls };
-    let entry = entry(runtime, &site.metrics, &asked, &seen, &found);
-    let hit = Hit { found, is_head, entry, started: Instant::now() };
-    buffer.advance(length);
-    Some(hit)
+    let entry = entry(runtime, &site.metrics, connection, way, path, is_head, seen, &found);
+    Some(Hit { found, is_head, entry, started: Instant::now() })
 }
 
 /// Counts and logs a request that was answered here; when that was.
@@ -175,38 +251,40 @@ fn is_trusted_proxy(runtime: &Runtime, connection: &Connection) -> bool {
 
 /// What the conditions of a request make of `form`: its head, and whether it is that of the 304. `None`: the long way has
 /// not made it yet.
-fn conditional<'a>(form: &'a Form, seen: &Seen<'_>) -> Option<(&'a Bytes, StatusCode)> {
+fn conditional<'a>(form: &'a Form, way: &Way, seen: &Seen<'_>) -> Option<(&'a Bytes, StatusCode)> {
     if seen.if_none_match.is_none() && seen.if_modified_since.is_none() {
-        return Some((form.whole()?, StatusCode::OK));
+        return Some((way.head(form.whole())?, StatusCode::OK));
     }
     match form.evaluate(seen.if_none_match, seen.if_modified_since) {
-        Precondition::Proceed => Some((form.whole()?, StatusCode::OK)),
-        Precondition::NotModified => Some((form.not_modified()?, StatusCode::NOT_MODIFIED)),
+        Precondition::Proceed => Some((way.head(form.whole())?, StatusCode::OK)),
+        Precondition::NotModified => Some((way.head(form.not_modified())?, StatusCode::NOT_MODIFIED)),
         Precondition::Failed => None,
     }
 }
 
-/// What is logged of a request beside its fields.
-struct Asked<'a> {
-    target: Option<&'a str>,
+#[expect(clippy::too_many_arguments, reason = "an entry is what is known from everywhere")]
+fn entry(
+    runtime: &Runtime,
+    site: &Arc<SiteMetrics>,
+    connection: &Connection,
+    way: &Way,
+    path: &str,
     is_head: bool,
-    client: IpAddr,
-    tls: Option<&'static str>,
-}
-
-fn entry(runtime: &Runtime, site: &Arc<SiteMetrics>, asked: &Asked<'_>, seen: &Seen<'_>, found: &Found) -> Entry {
+    seen: &Seen<'_>,
+    found: &Found,
+) -> Entry {
     // Copies are made for the log alone.
     let logs = runtime.lasting.account.logs();
     let value = |text: Option<&[u8]>| text.filter(|_| logs).and_then(|text| HeaderValue::from_bytes(text).ok());
-    let target = asked.target.filter(|_| logs).map(|path| Bytes::copy_from_slice(path.as_bytes()));
+    let target = if logs { Bytes::copy_from_slice(path.as_bytes()) } else { Bytes::new() };
     Entry {
         start: SystemTime::now(),
         duration: Duration::ZERO,
-        client: asked.client,
-        tls: asked.tls,
-        method: if asked.is_head { Method::HEAD } else { Method::GET },
-        target: target.unwrap_or_default(),
-        version: Version::HTTP_11,
+        client: connection.client.ip(),
+        tls: connection.tls,
+        method: if is_head { Method::HEAD } else { Method::GET },
+        target,
+        version: way.version,
         host: seen.host.filter(|_| logs).map(Bytes::copy_from_slice),
         status: found.status.as_u16(),
         bytes: 0,

@@ -56,7 +56,7 @@ fn of_stored(context: &Context, answer: &Answer, variant: &Variant, site: &Site)
                 }
                 _ => None,
             };
-            form(coding).keep_whole(|| head(*status, fields));
+            form(coding).whole().keep(|| head(*status, fields));
         }
         (StatusCode::NOT_MODIFIED, _) if is_plain(&context.request.fields) => {
             let mut accepted = context.request.fields.get_all(ACCEPT_ENCODING).iter();
@@ -70,7 +70,7 @@ fn of_stored(context: &Context, answer: &Answer, variant: &Variant, site: &Site)
 
 /// Keeps the 304 that `fields` are of.
 pub(super) fn keep_not_modified(form: &Form, fields: &HeaderMap) {
-    form.keep_not_modified(|| head(StatusCode::NOT_MODIFIED, fields));
+    form.not_modified().keep(|| head(StatusCode::NOT_MODIFIED, fields));
 }
 
 /// Whether the front can complete a head with these fields: those it adds itself are not among them, and it is that of the whole.

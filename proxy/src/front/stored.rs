@@ -14,7 +14,7 @@ use http::StatusCode;
 use http::header::{ACCEPT_ENCODING, HeaderName};
 
 use super::request::{Plain, Seen};
-use super::{Content, Found, Of, conditional, disk};
+use super::{Content, Found, Of, Way, conditional, disk};
 use crate::listen::Connection;
 use crate::runtime::Runtime;
 use crate::site::{Route, Site};
@@ -28,9 +28,11 @@ thread_local! {
 }
 
 /// The answer that is stored for `target`.
+#[expect(clippy::too_many_arguments, reason = "a request, and where it came from")]
 pub(super) fn find(
     runtime: &Runtime,
     connection: &Connection,
+    way: &Way,
     site: &Site,
     route: &Route,
     target: &Plain<'_>,
@@ -65,14 +67,18 @@ pub(super) fn find(
         Place::InMemory(_) => {
             let made = variant.prepared.made(runtime.generation)?;
             let coding = coding(site, &made, seen.accept_encoding);
-            let (head, status) = conditional(made.form(coding)?, seen)?;
+            let (head, status) = conditional(made.form(coding)?, way, seen)?;
             let content = match (status, coding) {
                 (StatusCode::NOT_MODIFIED, _) => None,
                 (_, None) => Some(variant.response.content()),
                 (_, Some(coding)) => Some(variant.coded(coding)?),
             };
+            let content = content.cloned().map(Content::Memory);
+            if content.as_ref().is_some_and(|content| !way.carries(content)) {
+                return None;
+            }
             lasting.metrics.memory.hits.inc();
-            Some(Found { head: head.clone(), status, of, content: content.cloned().map(Content::Memory) })
+            Some(Found { head: head.clone(), status, of, content })
         }
         Place::OnDisk(stored) => {
             // And so is whether its group was invalidated; of what is in memory that keeps no head.
@@ -82,11 +88,14 @@ pub(super) fn find(
             let is_codable = || is_codable(site, &variant.response, stored.length());
             let made = variant.prepared.begin(runtime.generation, is_codable);
             let coding = coding(site, &made, seen.accept_encoding);
-            let (head, status) = conditional(disk::form(site, variant, &made, coding)?, seen)?;
+            let (head, status) = conditional(disk::form(site, variant, &made, coding)?, way, seen)?;
             let content = match status {
                 StatusCode::NOT_MODIFIED => None,
                 _ => Some(Content::Memory(stored.content(coding)?)),
             };
+            if content.as_ref().is_some_and(|content| !way.carries(content)) {
+                return None;
+            }
             lasting.store.note_found(stored);
             lasting.metrics.disk.hits.inc();
             lasting.metrics.memory.misses.inc();

@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::assemble;
 use crate::listen::stream::Stream;
-use crate::listen::{Connection, h1};
+use crate::listen::{Connection, h1, h2};
 use crate::runtime::Shared;
 
 /// Hits that are counted.
@@ -48,8 +48,58 @@ fn ask(stream: &mut TcpStream, request: &str, length: usize, times: usize) {
     }
 }
 
+/// The same in HTTP/2, on a connection that is begun in the first `round`: GET `/page`, ten streams at a time.
+fn ask_h2(stream: &mut TcpStream, round: u32, times: usize) {
+    if round == 0 {
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+        // All windows as large as can be.
+        stream.write_all(b"\0\0\x04\x08\0\0\0\0\0\x7f\0\0\0").unwrap();
+    }
+    // GET, http, "/page", "site.test".
+    let block = b"\x82\x86\x04\x05/page\x01\x09site.test";
+    let (mut buffer, mut rest) = ([0; 16 * 1024], Vec::new());
+    let mut id = round * 2 * HITS as u32 + 1;
+    for _ in 0..times / 10 {
+        let mut requests = Vec::new();
+        for _ in 0..10 {
+            requests.extend_from_slice(&[0, 0, block.len() as u8, 1, 5]);
+            requests.extend_from_slice(&id.to_be_bytes());
+            requests.extend_from_slice(block);
+            id += 2;
+        }
+        stream.write_all(&requests).unwrap();
+        let mut ended = 0;
+        while ended < 10 {
+            let read = stream.read(&mut buffer).unwrap();
+            assert!(read > 0, "closed");
+            rest.extend_from_slice(&buffer[..read]);
+            while let Some(head) = rest.first_chunk::<9>().copied() {
+                let end = 9 + u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+                if rest.len() < end {
+                    break;
+                }
+                ended += usize::from(head[3] < 2 && head[4] & 1 != 0);
+                rest.drain(..end);
+            }
+        }
+    }
+}
+
 /// Allocations of [`HITS`] requests that were made before.
 fn allocations(answer: &'static str, request: &'static str, length: usize) -> u64 {
+    measure(answer, |shared, connection, stream, drain| Box::pin(h1::serve(shared, connection, stream, drain)), {
+        move |stream, _| ask(stream, request, length, HITS)
+    })
+}
+
+type Serving = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The same of a connection that is served by `serve`, where `ask` asks in two rounds.
+fn measure(
+    answer: &'static str,
+    serve: fn(Arc<Shared>, Arc<Connection>, Stream, watch::Receiver<bool>) -> Serving,
+    ask: impl Fn(&mut TcpStream, u32) + Copy + Send + 'static,
+) -> u64 {
     let server = ap_server(answer);
     let text = format!(
         "[[listen]]\naddress = \"127.0.0.1:0\"\n[[upstream]]\nname = \"ap\"\nservers = [\"{server}\"]\n[[site]]\nhosts = [\"*\"]\nupstream = \"ap\"\n"
@@ -66,15 +116,15 @@ fn allocations(answer: &'static str, request: &'static str, length: usize) -> u6
     tasks.block_on(async {
         let stream = Stream::Plain(tokio::net::TcpStream::from_std(stream).unwrap());
         let connection = Arc::new(Connection { client: address, tls: None, visitor: None });
-        tokio::spawn(h1::serve(shared, connection, stream, draining));
+        tokio::spawn(serve(shared, connection, stream, draining));
     });
     let mut count = 0;
     // The first go makes what is counted in the second, and fills the thread's buffers.
-    for _ in 0..2 {
+    for round in 0..2 {
         let (done, is_done) = oneshot::channel();
         let mut asking = client.try_clone().unwrap();
         let asking = thread::spawn(move || {
-            ask(&mut asking, request, length, HITS);
+            ask(&mut asking, round);
             let _ = done.send(());
         });
         count = allocation_counter::measure(|| tasks.block_on(is_done).unwrap()).count_total;
@@ -84,10 +134,19 @@ fn allocations(answer: &'static str, request: &'static str, length: usize) -> u6
     count
 }
 
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\nCache-Control: max-age=1000000000\r\n\
+                      ETag: \"a\"\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+
+#[test]
+fn a_hit_in_http2_allocates_nothing() {
+    let serve =
+        |shared, connection, stream, drain| -> Serving { Box::pin(h2::serve(shared, connection, stream, drain)) };
+    let count = measure(ANSWER, serve, |stream, round| ask_h2(stream, round, HITS));
+    assert!(count <= OTHERS, "{count} for {HITS} hits");
+}
+
 #[test]
 fn a_hit_allocates_nothing() {
-    const ANSWER: &str = "HTTP/1.1 200 OK\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\nCache-Control: max-age=1000000000\r\n\
-                          ETag: \"a\"\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
     let plain = "GET /page HTTP/1.1\r\nHost: site.test\r\nAccept-Encoding: gzip, br\r\nUser-Agent: x\r\n\r\n";
     let count = allocations(ANSWER, plain, 5);
     assert!(count <= OTHERS, "{count} for {HITS} hits");

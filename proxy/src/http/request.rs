@@ -65,12 +65,13 @@ pub(crate) enum BodyReadError {
 }
 
 impl RequestBody {
-    /// Whether there is content to be sent on (a tunnel has none until it is opened).
+    /// Whether there is content to be sent on (a tunnel has none until it is opened). It does not change when that comes: how
+    /// content is framed on the way to a server depends on it.
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Empty => true,
             Self::H1(body) => body.is_tunnel(),
-            Self::H2(body) => body.is_empty(),
+            Self::H2(_) => false,
         }
     }
 

@@ -31,10 +31,11 @@ use body::Incoming;
 use framing::Framing;
 use gone::Gone;
 use idle::Idle;
-use next::{Deadline, HEAD_READ, Next};
+use next::{HEAD_READ, Next};
 use parse::Head;
 
 pub(crate) use body::H1Body;
+pub(crate) use next::Deadline;
 pub(crate) use parse::ends_lines;
 pub(crate) use writer::{H1Writer, RateFloor, start};
 

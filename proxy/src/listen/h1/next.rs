@@ -31,22 +31,22 @@ pub(super) enum Next {
 /// One timer for all deadlines of a connection. Moving the deadline back, as each request does, costs nothing: the timer
 /// is set anew when it rings too early.
 #[derive(Debug)]
-pub(super) struct Deadline {
+pub(crate) struct Deadline {
     at: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Deadline {
-    pub(super) fn new(within: Duration) -> Self {
+    pub(crate) fn new(within: Duration) -> Self {
         let at = Instant::now() + within;
         Self { at, timer: Box::pin(sleep_until(at)) }
     }
 
-    pub(super) fn set(&mut self, within: Duration) {
+    pub(crate) fn set(&mut self, within: Duration) {
         self.set_at(Instant::now() + within);
     }
 
-    pub(super) fn set_at(&mut self, at: Instant) {
+    pub(crate) fn set_at(&mut self, at: Instant) {
         self.at = at;
         if self.at < self.timer.deadline() {
             self.timer.as_mut().reset(self.at);
@@ -57,7 +57,7 @@ impl Deadline {
         poll_fn(|cx| self.poll_passed(cx)).await;
     }
 
-    pub(super) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
             if Instant::now() >= self.at {

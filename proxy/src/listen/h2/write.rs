@@ -1,0 +1,66 @@
+//! What streams have to say, gathered: ten responses leave in one TLS record and one system call.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use tokio::io::AsyncWrite as _;
+use tokio::time::Instant;
+
+use super::Session;
+use super::streams::MOST;
+
+/// Largest buffer that is kept for another connection, bytes.
+const KEPT: usize = 2 * MOST;
+
+thread_local! {
+    /// The buffer that hits leave through. A connection keeps none while it waits.
+    static SPARE: Cell<BytesMut> = Cell::default();
+}
+
+/// A buffer to gather frames in.
+pub(super) fn spare() -> BytesMut {
+    SPARE.take()
+}
+
+fn give_back(mut buffer: BytesMut) {
+    buffer.clear();
+    if (1..=KEPT).contains(&buffer.capacity()) {
+        SPARE.set(buffer);
+    }
+}
+
+impl Session {
+    /// Writes all there is.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            while let Some(rest @ [_, ..]) = self.writing.get(self.written..) {
+                match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    written => self.written += written,
+                }
+            }
+            let mut streams = self.streams.lock();
+            streams.pump();
+            let frames = std::mem::take(&mut streams.frames_sent);
+            self.patience.answered(std::mem::take(&mut streams.answered));
+            if frames > 0 {
+                self.patience.sent(frames);
+                self.active = Instant::now();
+            }
+            if streams.out.is_empty() {
+                let unused = std::mem::take(&mut streams.out);
+                drop(streams);
+                give_back(unused);
+                give_back(std::mem::take(&mut self.writing));
+                self.written = 0;
+                return Pin::new(&mut self.stream).poll_flush(cx);
+            }
+            self.writing.clear();
+            self.written = 0;
+            std::mem::swap(&mut self.writing, &mut streams.out);
+        }
+    }
+}
