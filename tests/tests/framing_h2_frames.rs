@@ -414,3 +414,36 @@ fn timed_heads_that_drip_end_at_the_deadline() {
         assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
     }
 }
+
+/// Random frames, most of them nearly right: no connection takes another one's with it.
+#[test]
+fn nonsense_is_refused_and_nothing_else_suffers() {
+    let proxy = Proxy::before(&echo());
+    let mut seed = 7_u64;
+    let mut random = move |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    let heads = [to("/page"), to("/large"), encode(&UPLOAD)];
+    for _ in 0..150 {
+        let mut client = RawH2::connect(proxy.https(), HOST);
+        for _ in 0..random(40) + 1 {
+            let kind = [0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10][random(13)];
+            let mut payload = match kind {
+                HEADERS | frame::CONTINUATION => heads[random(heads.len())].clone(),
+                SETTINGS => [&[0, random(8) as u8][..], &(random(1 << 31) as u32).to_be_bytes()].concat(),
+                _ => (0..[0, 4, 5, 8, 100][random(5)]).map(|_| random(256) as u8).collect(),
+            };
+            if random(4) == 0 && !payload.is_empty() {
+                let place = random(payload.len());
+                payload[place] = random(256) as u8;
+            }
+            let flags = if random(4) == 0 { random(256) as u8 } else { [0, 1, 4, 5][random(4)] };
+            client.send(kind, flags, random(12) as u32, &payload);
+        }
+    }
+    let mut client = RawH2::connect(proxy.https(), HOST);
+    client.send(HEADERS, END, 1, &to("/page"));
+    assert_eq!(response(&mut client, 1).unwrap(), b"page");
+    assert!(!proxy.stderr().iter().any(|line| line.contains("panicked")), "{:#?}", proxy.stderr());
+}

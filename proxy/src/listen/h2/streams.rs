@@ -174,9 +174,10 @@ impl Streams {
         self.streams.get(&id).map(|stream| !stream.remote_ended)
     }
 
-    /// Bytes that can be sent at once on a new stream.
+    /// Bytes that can be sent at once on a new stream. More is not copied for a client that may never take it.
     pub(super) fn room(&self) -> u64 {
-        if self.out.len() >= MOST { 0 } else { u64::try_from(self.window.min(self.initial_window)).unwrap_or(0) }
+        let takes = u64::try_from(self.window.min(self.initial_window)).unwrap_or(0);
+        if self.out.len() >= MOST { 0 } else { takes.min(MOST as u64) }
     }
 
     /// A whole response on a stream that was never begun; no more content than there is [`room`](Self::room) for.
