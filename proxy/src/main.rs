@@ -11,6 +11,7 @@ mod cli;
 mod cluster;
 mod compress;
 mod context;
+mod deadline;
 mod demo;
 mod doctor;
 mod explain;

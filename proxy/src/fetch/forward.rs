@@ -179,7 +179,7 @@ pub(super) async fn connect(
                 let short = Short::open(lease.server().address, outbound, &body, patience).await;
                 short.map(|short| (Session::Short(Box::new(short)), false))
             }
-            None => open(lasting, lease.server().peer_for(alone), pool, outbound, &body).await,
+            None => Box::pin(open(lasting, lease.server().peer_for(alone), pool, outbound, &body)).await,
         };
         let (session, reused) = match opened {
             Ok(opened) => opened,
@@ -343,7 +343,7 @@ impl Exchange {
             false => return,
         };
         if let Some(session) = self.session.into_inner() {
-            lasting.connector.release_http_session(session, peer, Some(idle)).await;
+            Box::pin(lasting.connector.release_http_session(session, peer, Some(idle))).await;
         }
     }
 }

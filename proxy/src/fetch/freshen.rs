@@ -6,7 +6,7 @@ use forebay_cache::clock::Clock as _;
 use forebay_cache::purge::Standing;
 use forebay_cache::semantics::groups::{groups as groups_of, invalidated_groups};
 use forebay_cache::semantics::validation::{HeadEffect, freshened_by_304, head_effect};
-use forebay_cache::semantics::{Exchange as Exchanged, invalidated};
+use forebay_cache::semantics::{Exchange as Exchanged, TargetUri, invalidated};
 use forebay_cache::store::Variant;
 use forebay_cache::stored::StoredResponse;
 use http::Method;
@@ -80,8 +80,15 @@ pub(super) fn learn_from_head(
 
 /// A fill looks whether it is doomed after it has stored: dooming first, then removing, leaves it no gap.
 pub(super) async fn invalidate(lasting: &Lasting, method: &Method, invalidates: &Invalidates, head: &Head) {
-    let mut groups = invalidated_groups(method, head.status, &head.fields);
-    for uri in invalidated(method, head.status, &invalidates.target, &head.fields) {
+    let groups = invalidated_groups(method, head.status, &head.fields);
+    let uris = invalidated(method, head.status, &invalidates.target, &head.fields);
+    if !uris.is_empty() || !groups.is_empty() {
+        Box::pin(invalidate_all(lasting, invalidates, uris, groups)).await;
+    }
+}
+
+async fn invalidate_all(lasting: &Lasting, invalidates: &Invalidates, uris: Vec<TargetUri>, mut groups: Vec<String>) {
+    for uri in uris {
         if let Some(key) = stages::key::of_uri(&invalidates.site, &uri) {
             // RFC 9875 section 2.2.1: the groups of what is invalidated go with it. They do not cascade.
             let stored = lasting.store.get(&key, |_| false).await.map(|found| found.variants);

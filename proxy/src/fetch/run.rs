@@ -172,7 +172,7 @@ impl Job {
     /// Does what `head` says about other responses.
     pub(super) async fn heed(&self, method: &Method, head: &Head) {
         if let Some(drives) = &self.drives {
-            drives.obey(&head.fields).await;
+            Box::pin(drives.obey(&head.fields)).await;
         }
         if let Some(invalidates) = &self.invalidates {
             invalidate(&self.lasting, method, invalidates, head).await;

@@ -20,7 +20,7 @@ use super::forward::Event;
 use super::receive::check_framing;
 use super::short::Short;
 
-/// One request and its response.
+/// One request and its response. What Pingora does is boxed each time: a short exchange has no use for the room it needs.
 pub(super) enum Session {
     Short(Box<Short>),
     H1(Box<Http1Session>),
@@ -91,7 +91,7 @@ impl Session {
     pub(super) async fn write_head(&mut self, mut head: Box<RequestHeader>, ends: bool) -> Result<(), Box<Error>> {
         match self {
             Self::Short(_) => Ok(()),
-            Self::H1(session) => session.write_request_header(head).await.map(drop),
+            Self::H1(session) => Box::pin(session.write_request_header(head)).await.map(drop),
             Self::H2(stream) => {
                 // Of one connection, which is everybody's here (RFC 9113 section 8.2.2); interim responses are not heard.
                 for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, EXPECT] {
@@ -106,15 +106,15 @@ impl Session {
     pub(super) async fn write(&mut self, data: Bytes) -> Result<(), Broken> {
         match self {
             Self::Short(session) => session.write(&data).await.map_err(Broken::Known),
-            Self::H1(session) => session.write_body(&data).await.map(drop).map_err(Broken::Of),
-            Self::H2(stream) => stream.session.write_request_body(data, false).await.map_err(Broken::Of),
+            Self::H1(session) => Box::pin(session.write_body(&data)).await.map(drop).map_err(Broken::Of),
+            Self::H2(stream) => Box::pin(stream.session.write_request_body(data, false)).await.map_err(Broken::Of),
         }
     }
 
     pub(super) async fn finish(&mut self) -> Result<(), Broken> {
         match self {
             Self::Short(session) => session.finish().await.map_err(Broken::Known),
-            Self::H1(session) => session.finish_body().await.map(drop).map_err(Broken::Of),
+            Self::H1(session) => Box::pin(session.finish_body()).await.map(drop).map_err(Broken::Of),
             Self::H2(stream) => stream.session.finish_request_body().map_err(Broken::Of),
         }
     }
@@ -128,14 +128,14 @@ impl Session {
                 return Ok((Some(event), ends));
             }
             Self::H1(session) => {
-                let task = session.read_response_task().await.map_err(Broken::Of)?;
+                let task = Box::pin(session.read_response_task()).await.map_err(Broken::Of)?;
                 if matches!(task, HttpTask::Header(..)) {
                     check_framing(&session.get_headers_raw_bytes()).map_err(Broken::Known)?;
                 }
                 task
             }
             // Frames of HTTP/2 say themselves where content ends.
-            Self::H2(stream) => stream.next().await.map_err(Broken::Of)?,
+            Self::H2(stream) => Box::pin(stream.next()).await.map_err(Broken::Of)?,
         };
         understand(task).map_err(Broken::Known)
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use forebay_cache::key::CacheKey;
+use forebay_cache::semantics::invalidation::is_safe;
 use forebay_cache::semantics::{ForwardReason, TargetUri};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::mpsc;
@@ -15,6 +16,7 @@ use crate::fetch::{Arrived, FetchError, Invalidates, Job, Outbound, Private, Sto
 use crate::http::{Answer, Refusal, RequestBody, Sink};
 use crate::stages::collapse;
 use crate::stages::deliver::{self, Source};
+use crate::stages::normalize::Target;
 use crate::stages::rescue::Failure;
 use crate::stages::session;
 
@@ -100,12 +102,12 @@ fn pass_job(
     let expects_continue = context.request.continue_wanted.is_some();
     let upgrade = matches!(&body, RequestBody::H1(body) if body.is_tunnel());
     let method = if purpose == Purpose::Fill { Method::GET } else { context.request.method.clone() };
-    let target = TargetUri {
-        scheme: visit.target.scheme.to_owned(),
-        authority: visit.target.authority.clone(),
-        path: visit.target.path.clone(),
-        query: visit.target.query.clone(),
-    };
+    let invalidates = (!is_safe(&method)).then(|| {
+        let Target { scheme, authority, path, query, .. } = &visit.target;
+        let (scheme, authority) = ((*scheme).to_owned(), authority.clone());
+        let target = TargetUri { scheme, authority, path: path.clone(), query: query.clone() };
+        Invalidates { target, site: Arc::clone(&visit.site) }
+    });
     Ok(Job {
         lasting: Arc::clone(context.lasting()),
         asker: session::asker(context, &pool, &path_query),
@@ -121,7 +123,7 @@ fn pass_job(
         body,
         store: None,
         drives: collapse::drives(context, visit.site.litespeed, &visit.target.authority),
-        invalidates: Some(Invalidates { target, site: Arc::clone(&visit.site) }),
+        invalidates,
         interim: Some(interim),
         background: false,
     })

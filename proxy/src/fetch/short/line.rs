@@ -38,20 +38,19 @@ pub(super) fn open(address: SocketAddr, has_more: bool) -> io::Result<TcpStream>
 ///
 /// Offering the head before it is known that there is a connection would work with servers near by, and cost more: each
 /// server would be woken for itself, and be asleep again by the time the next one is connected to.
-///
-/// From here on acknowledgements go out at once: a server that writes a response in small pieces, without `TCP_NODELAY`, waits
-/// for that of each before it sends the next, and 40 ms where it is delayed.
 pub(super) async fn first(stream: &TcpStream, head: &[u8]) -> io::Result<usize> {
     loop {
         stream.writable().await?;
         match stream.try_write(head) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            said => {
-                let _ = sockopt::set_tcp_quickack(stream, true);
-                return said;
-            }
+            said => return said,
         }
     }
+}
+
+/// From here on acknowledgements go out at once, that of what came already too.
+pub(super) fn acknowledge_at_once(stream: &TcpStream) {
+    let _ = sockopt::set_tcp_quickack(stream, true);
 }
 
 /// Says all of `parts`, one after the other.

@@ -20,12 +20,12 @@ use http::header::UPGRADE;
 use http::{Method, StatusCode};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use self::response::Content;
 use super::FetchError;
 use super::forward::{Event, Outbound};
 use super::session::Unopened;
+use crate::deadline::Deadline;
 use crate::http::RequestBody;
 use crate::http::chunked::Step;
 
@@ -60,6 +60,18 @@ pub(super) struct Short {
     method: Method,
     asks_for_upgrade: bool,
     patience: Patience,
+    deadline: Deadline,
+    acknowledges: Acknowledges,
+}
+
+/// When the kernel says that it has what the server sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Acknowledges {
+    /// When it likes; nothing came yet.
+    Sometime,
+    /// At once, should more have to be waited for than has come.
+    BeforeMore,
+    AtOnce,
 }
 
 impl Short {
@@ -78,11 +90,13 @@ impl Short {
         let has_more = outbound.upgrade || !body.is_empty();
         let connect = |error: io::Error| Unopened::Connect(refused(&error), error.into());
         let mut stream = line::open(address, has_more).map_err(connect)?;
-        let sent = timeout(patience.connect, line::first(&stream, &head)).await;
-        let sent = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(connect)?;
+        let mut deadline = Deadline::new(patience.connect);
+        let sent = deadline.within(patience.connect, line::first(&stream, &head)).await;
+        let sent = sent.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())).map_err(connect)?;
         if let Some(rest) = head.get(sent..).filter(|rest| !rest.is_empty()) {
-            let written = timeout(patience.write, line::write(&mut stream, &mut [IoSlice::new(rest)])).await;
-            let written = written.map_err(|_| Unopened::Write(FetchError::WRITE_TIMEOUT))?;
+            let parts = &mut [IoSlice::new(rest)];
+            let written = deadline.within(patience.write, line::write(&mut stream, parts)).await;
+            let written = written.ok_or(Unopened::Write(FetchError::WRITE_TIMEOUT))?;
             written.map_err(|error| Unopened::Write(broken(&error)))?;
         }
         Ok(Self {
@@ -93,6 +107,8 @@ impl Short {
             method: outbound.method.clone(),
             asks_for_upgrade: outbound.upgrade,
             patience,
+            deadline,
+            acknowledges: Acknowledges::Sometime,
         })
     }
 
@@ -117,8 +133,8 @@ impl Short {
     }
 
     async fn put(&mut self, parts: &mut [IoSlice<'_>]) -> Result<(), FetchError> {
-        let written = timeout(self.patience.write, line::write(&mut self.stream, parts)).await;
-        written.map_err(|_| FetchError::WRITE_TIMEOUT)?.map_err(|error| broken(&error))
+        let written = self.deadline.within(self.patience.write, line::write(&mut self.stream, parts)).await;
+        written.ok_or(FetchError::WRITE_TIMEOUT)?.map_err(|error| broken(&error))
     }
 
     /// The connection carries whatever both sides say from here on, with silences up to `longest`. False: nobody asked for
@@ -220,9 +236,19 @@ impl Short {
         })
     }
 
+    /// A server that writes a response in small pieces, without `TCP_NODELAY`, waits for the acknowledgement of each before it
+    /// sends the next, and 40 ms where it is delayed. Most responses come in one piece, and need no other say.
     async fn read(&mut self, into: &mut [u8]) -> Result<usize, FetchError> {
-        let read = timeout(self.patience.read, self.stream.read(into)).await;
-        read.map_err(|_| FetchError::READ_TIMEOUT)?.map_err(|error| broken(&error))
+        if self.acknowledges == Acknowledges::BeforeMore {
+            self.acknowledges = Acknowledges::AtOnce;
+            line::acknowledge_at_once(&self.stream);
+        }
+        let read = self.deadline.within(self.patience.read, self.stream.read(into)).await;
+        let read = read.ok_or(FetchError::READ_TIMEOUT)?.map_err(|error| broken(&error))?;
+        if self.acknowledges == Acknowledges::Sometime {
+            self.acknowledges = Acknowledges::BeforeMore;
+        }
+        Ok(read)
     }
 }
 

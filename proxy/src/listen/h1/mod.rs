@@ -34,8 +34,8 @@ use idle::Idle;
 use next::{HEAD_READ, Next};
 use parse::Head;
 
+pub(crate) use crate::deadline::Deadline;
 pub(crate) use body::H1Body;
-pub(crate) use next::Deadline;
 pub(crate) use parse::ends_lines;
 pub(crate) use writer::{H1Writer, RateFloor, start};
 

@@ -1,12 +1,7 @@
 //! Reading a request head of which something is there, under a deadline.
 
-use std::future::{Future as _, poll_fn};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
 use http::StatusCode;
 use tokio::io::AsyncReadExt as _;
-use tokio::time::{Duration, Instant, Sleep, sleep_until};
 
 use super::Session;
 use super::body::Incoming;
@@ -26,46 +21,6 @@ pub(super) enum Next {
     Head(Head),
     Refused(Refusal),
     Closed,
-}
-
-/// One timer for all deadlines of a connection. Moving the deadline back, as each request does, costs nothing: the timer
-/// is set anew when it rings too early.
-#[derive(Debug)]
-pub(crate) struct Deadline {
-    at: Instant,
-    timer: Pin<Box<Sleep>>,
-}
-
-impl Deadline {
-    pub(crate) fn new(within: Duration) -> Self {
-        let at = Instant::now() + within;
-        Self { at, timer: Box::pin(sleep_until(at)) }
-    }
-
-    pub(crate) fn set(&mut self, within: Duration) {
-        self.set_at(Instant::now() + within);
-    }
-
-    pub(crate) fn set_at(&mut self, at: Instant) {
-        self.at = at;
-        if self.at < self.timer.deadline() {
-            self.timer.as_mut().reset(self.at);
-        }
-    }
-
-    pub(super) async fn passed(&mut self) {
-        poll_fn(|cx| self.poll_passed(cx)).await;
-    }
-
-    pub(crate) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            ready!(self.timer.as_mut().poll(cx));
-            if Instant::now() >= self.at {
-                return Poll::Ready(());
-            }
-            self.timer.as_mut().reset(self.at);
-        }
-    }
 }
 
 /// Reads up to the end of the head that begins `incoming`'s buffer. A whole head has `head_timeout` from its first byte
