@@ -2,24 +2,26 @@
 //! RFC 9111 section 3.1).
 
 use http::HeaderMap;
-use http::header::{
-    CONNECTION, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, HeaderName, HeaderValue, TRAILER};
 
 use super::member::split_list;
+use super::remove_named;
 
 /// Fields that concern one connection whether or not `Connection` names them, and those meant for the next hop alone.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("proxy-authentication-info"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authentication-info"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 /// Fields every recipient of the content needs: `Connection` cannot take them away (RFC 9110 section 7.6.1 forbids to
 /// name such), or a client could change what is framed, cached or selected behind the back of whoever decided it.
@@ -62,9 +64,13 @@ pub fn strip(fields: &mut HeaderMap) {
     for name in nominated(fields) {
         fields.remove(name);
     }
-    for name in &HOP_BY_HOP {
-        fields.remove(name);
-    }
+    remove_named(fields, is_hop_by_hop);
+}
+
+/// What [`strip`] would leave.
+pub fn end_to_end(fields: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    let nominated = nominated(fields);
+    fields.iter().filter(move |(name, _)| !is_hop_by_hop(name.as_str()) && !nominated.contains(name))
 }
 
 /// As [`strip`], and `Trailer` too: a stored response is stored without its trailer section (RFC 9111 section 3.1).
@@ -87,7 +93,9 @@ mod tests {
 
     fn stripped(lines: &[(&str, &str)]) -> Vec<String> {
         let mut fields = fields(lines);
+        let left: HeaderMap = end_to_end(&fields).map(|(name, value)| (name.clone(), value.clone())).collect();
         strip(&mut fields);
+        assert_eq!(left, fields);
         let mut names: Vec<_> = fields.keys().map(|name| name.as_str().to_owned()).collect();
         names.sort();
         names

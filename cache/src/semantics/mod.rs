@@ -26,6 +26,7 @@ pub mod validation;
 pub mod vary;
 
 mod member;
+mod named;
 
 #[cfg(test)]
 mod property_tests;
@@ -36,6 +37,7 @@ pub use directives::{RequestDirectives, ResponseDirectives};
 pub use exchange::Exchange;
 pub use freshness::{Freshness, FreshnessPolicy, LifetimeSource, freshness};
 pub use invalidation::{TargetUri, invalidated};
+pub use named::remove_named;
 pub use refresh_pattern::{RefreshPattern, RefreshPatterns};
 pub use reuse::{Reuse, reuse, stale_if_disconnected, stale_if_error};
 pub use status::{CacheStatus, ForwardReason};

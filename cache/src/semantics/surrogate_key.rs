@@ -3,6 +3,8 @@
 use http::HeaderMap;
 use http::header::HeaderName;
 
+use super::remove_named;
+
 /// Fields that carry surrogate keys; separated by spaces or commas, whichever plugin wrote them.
 static FIELDS: [HeaderName; 6] = [
     HeaderName::from_static("surrogate-key"),
@@ -58,9 +60,7 @@ pub fn has_surrogate_keys(fields: &HeaderMap) -> bool {
 
 /// Removes the fields.
 pub fn strip_surrogate_keys(fields: &mut HeaderMap) {
-    for name in &FIELDS {
-        fields.remove(name);
-    }
+    remove_named(fields, |name| FIELDS.iter().any(|field| field.as_str() == name));
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub(crate) mod entry;
 mod escape;
 mod format;
 pub(crate) mod metrics;
-mod number;
+pub(crate) mod number;
 mod time;
 pub(crate) mod writer;
 

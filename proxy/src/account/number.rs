@@ -32,7 +32,7 @@ pub(super) fn millis(out: &mut Vec<u8>, time: Duration) {
 }
 
 /// Appends an address.
-pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
+pub(crate) fn address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
             let [a, b, c, d] = address.octets();

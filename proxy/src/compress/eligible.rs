@@ -37,13 +37,13 @@ pub(crate) fn eligible(status: StatusCode, fields: &HeaderMap, min: u64) -> Resu
     if list(fields, &CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
         return Err(Ineligible::Coded);
     }
-    if no_transform(fields) {
-        return Err(Ineligible::NoTransform);
-    }
     let mut types = fields.get_all(CONTENT_TYPE).iter();
     match (types.next(), types.next()) {
         (Some(media_type), None) if compressible(media_type.as_bytes()) => {}
         _ => return Err(Ineligible::MediaType),
+    }
+    if no_transform(fields) {
+        return Err(Ineligible::NoTransform);
     }
     let length = fields.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse::<u64>().ok());
     if length.is_some_and(|length| length < min || length == 0) {

@@ -15,9 +15,11 @@ mod session;
 mod shared;
 mod short;
 mod stream;
+mod telling;
 
 pub(crate) use canary::Canary;
 pub(crate) use error::FetchError;
 pub(crate) use forward::Outbound;
 pub(crate) use partial::Completion;
 pub(crate) use run::{Arrived, Invalidates, Job, Private, StorePlan, run};
+pub(crate) use telling::{Heard, channel};

@@ -4,11 +4,10 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use forebay_cache::semantics::hop_by_hop;
-use http::header::{
-    ACCEPT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, IF_RANGE, RANGE, TE, TRAILER, VIA,
-};
+use http::header::{FORWARDED, HOST, HeaderName, VIA};
 use http::{HeaderMap, HeaderValue, Version};
 
+use crate::account::number;
 use crate::compress;
 use crate::site::{Route, Site};
 use crate::stages::client::{Client, X_FORWARDED_FOR, X_FORWARDED_PROTO};
@@ -61,6 +60,9 @@ const FORGEABLE: [&str; 34] = [
     "x-ssl-client-fingerprint",
 ];
 
+/// So many fields are ours at most.
+const OURS: usize = 16;
+
 /// Tells an AP server that a client asks for too much, in the word of mod_dosdetector.
 pub(crate) const SUSPECT_DOS: HeaderName = HeaderName::from_static("suspectdos");
 
@@ -86,34 +88,27 @@ pub(crate) struct Forwarding<'a> {
 
 /// The fields to be sent for `purpose`.
 pub(crate) fn fields(request: &Forwarding<'_>, site: &Site, route: &Route, purpose: Purpose) -> HeaderMap {
-    let mut fields = request.fields.clone();
-    hop_by_hop::strip(&mut fields);
-    // Trailer sections are not forwarded, so none is announced.
-    for name in [HOST, EXPECT, TE, TRAILER, CONTENT_LENGTH] {
-        fields.remove(name);
+    let is_fill = purpose == Purpose::Fill;
+    let is_withheld = |name: &str| match name {
+        // Trailer sections are not forwarded, so none is announced.
+        "host" | "expect" | "trailer" | "content-length" => true,
+        // Content is compressed here, once, rather than by each AP server for each request.
+        "accept-encoding" => !site.compress.is_empty(),
+        // The whole response is fetched, whatever part or condition this client asked for.
+        "range" | "if-range" | "if-match" | "if-unmodified-since" | "if-none-match" | "if-modified-since" => is_fill,
+        "cookie" => is_fill && route.rules.drop_cookies,
+        name => is_forgeable(name),
+    };
+    let mut fields = HeaderMap::with_capacity(request.fields.len() + OURS);
+    for (name, value) in hop_by_hop::end_to_end(request.fields).filter(|(name, _)| !is_withheld(name.as_str())) {
+        fields.append(name.clone(), value.clone());
     }
     if let Some(pool) = &route.pool {
         pool.hide_cookie(&mut fields);
     }
     let chain = if request.client.trusted { joined(request.fields, &X_FORWARDED_FOR) } else { None };
-    drop_forgeable(&mut fields);
-    match purpose {
-        Purpose::Fill => {
-            // The whole response is fetched, whatever part or condition this client asked for.
-            for name in [RANGE, IF_RANGE, http::header::IF_MATCH, http::header::IF_UNMODIFIED_SINCE] {
-                fields.remove(name);
-            }
-            fields.remove(http::header::IF_NONE_MATCH);
-            fields.remove(http::header::IF_MODIFIED_SINCE);
-            if route.rules.drop_cookies {
-                fields.remove(COOKIE);
-            }
-        }
-        Purpose::Pass => compress::fields::restore_conditions(&mut fields),
-    }
-    // Content is compressed here, once, rather than by each AP server for each request.
-    if !site.compress.is_empty() {
-        fields.remove(ACCEPT_ENCODING);
+    if purpose == Purpose::Pass {
+        compress::fields::restore_conditions(&mut fields);
     }
     say_who_asks(&mut fields, request, chain.as_deref());
     if site.surrogate_capability {
@@ -126,15 +121,8 @@ pub(crate) fn fields(request: &Forwarding<'_>, site: &Site, route: &Route, purpo
 }
 
 /// Names with `_` go too: CGI cannot tell `X_Real_IP` from `X-Real-IP`.
-fn drop_forgeable(fields: &mut HeaderMap) {
-    let named: Vec<HeaderName> = fields
-        .keys()
-        .filter(|name| name.as_str().contains('_') || FORGEABLE.contains(&name.as_str()))
-        .cloned()
-        .collect();
-    for name in named {
-        fields.remove(name);
-    }
+fn is_forgeable(name: &str) -> bool {
+    memchr::memchr(b'_', name.as_bytes()).is_some() || FORGEABLE.contains(&name)
 }
 
 fn joined(fields: &HeaderMap, name: &HeaderName) -> Option<String> {
@@ -148,13 +136,14 @@ fn say_who_asks(fields: &mut HeaderMap, request: &Forwarding<'_>, chain: Option<
         fields.insert(HOST, host.clone());
         fields.insert(X_FORWARDED_HOST, host);
     }
-    let text = client.address.to_string();
+    let mut text = Vec::with_capacity(48);
+    number::address(&mut text, client.address);
     let forwarded = forwarded(client.address, &text, target);
     let address = value(text);
     let behind = match chain {
-        Some(chain) => value(format!("{chain}, {peer}")),
+        Some(chain) => value(format!("{chain}, {peer}").into()),
         None if *peer == client.address => address.clone(),
-        None => value(peer.to_string()),
+        None => value(peer.to_string().into()),
     };
     // The port of the authority, which the cache key has, rather than that of the listener, which it has not.
     let port = match target.authority.get(target.host().len() + 1..) {
@@ -167,8 +156,8 @@ fn say_who_asks(fields: &mut HeaderMap, request: &Forwarding<'_>, chain: Option<
         _ => "1.1",
     };
     let via = match joined(request.fields, &VIA) {
-        Some(before) => format!("{before}, {version} {}", request.pseudonym),
-        None => format!("{version} {}", request.pseudonym),
+        Some(before) => [&before, ", ", version, " ", request.pseudonym].concat(),
+        None => [version, " ", request.pseudonym].concat(),
     };
     for (name, value) in [
         (X_FORWARDED_FOR, behind),
@@ -176,7 +165,7 @@ fn say_who_asks(fields: &mut HeaderMap, request: &Forwarding<'_>, chain: Option<
         (X_FORWARDED_PROTO, Some(HeaderValue::from_static(target.scheme))),
         (X_FORWARDED_PORT, port),
         (FORWARDED, value(forwarded)),
-        (VIA, value(via)),
+        (VIA, value(via.into())),
     ] {
         if let Some(value) = value {
             fields.insert(name, value);
@@ -195,18 +184,20 @@ fn host(request: &Forwarding<'_>) -> Option<HeaderValue> {
 }
 
 /// `text`, which is not copied once more.
-fn value(text: String) -> Option<HeaderValue> {
+fn value(text: Vec<u8>) -> Option<HeaderValue> {
     HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
 }
 
 /// RFC 7239 section 4; `text` is the address.
-fn forwarded(address: IpAddr, text: &str, target: &Target) -> String {
-    let mut forwarded = String::with_capacity(48 + text.len() + target.authority.len());
+fn forwarded(address: IpAddr, text: &[u8], target: &Target) -> Vec<u8> {
+    let mut forwarded = Vec::with_capacity(48 + text.len() + target.authority.len());
     let host = if target.authority.is_empty() { "" } else { ";host=\"" };
     let end = if target.authority.is_empty() { "" } else { "\"" };
     let (before, behind) = if address.is_ipv4() { ("for=", "") } else { ("for=\"[", "]\"") };
-    for part in [before, text, behind, ";proto=", target.scheme, host, &target.authority, end] {
-        forwarded.push_str(part);
+    let [before, behind, proto] = [before, behind, ";proto="].map(str::as_bytes);
+    let [scheme, host, authority, end] = [target.scheme, host, &target.authority, end].map(str::as_bytes);
+    for part in [before, text, behind, proto, scheme, host, authority, end] {
+        forwarded.extend_from_slice(part);
     }
     forwarded
 }

@@ -1,14 +1,15 @@
 //! A fetch for one client, of which nothing is stored.
 
-use super::run::{Answer, Failed, Job, UpstreamReport};
+use super::run::{Failed, Job, UpstreamReport};
 use super::stream::hand_over;
+use super::telling::Answer;
 
 /// Asks an AP server, and hands over what it says. Ends early when nobody waits for that any more.
-pub(super) async fn pass(job: &mut Job, mut answer: Answer, report: &mut UpstreamReport) -> Result<(), Failed> {
+pub(super) async fn pass(job: &mut Job, answer: Answer, report: &mut UpstreamReport) -> Result<(), Failed> {
     let body = std::mem::take(&mut job.body);
     let begun = tokio::select! {
-        begun = job.begin(&job.outbound, body, true, report) => begun,
-        () = answer.closed() => return Ok(()),
+        begun = job.begin(&job.outbound, body, true, &answer, report) => begun,
+        () = answer.abandoned() => return Ok(()),
     };
     match begun {
         Ok((exchange, head)) => {

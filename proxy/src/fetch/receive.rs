@@ -4,11 +4,11 @@
 use forebay_cache::clock::{Clock as _, Timestamp};
 use forebay_cache::semantics::hop_by_hop;
 use http::{HeaderMap, StatusCode};
-use tokio::sync::mpsc;
 
 use super::FetchError;
 use super::forward::{self, Attempts, Event, Exchange, Outbound};
 use super::run::UpstreamReport;
+use super::telling::Answer;
 use crate::account::entry::UpstreamExchange;
 use crate::http::RequestBody;
 use crate::runtime::Lasting;
@@ -38,7 +38,7 @@ pub(super) async fn begin(
     lasting: &Lasting,
     pool: &Pool,
     asker: Asker,
-    interim: Option<&mpsc::Sender<(StatusCode, HeaderMap)>>,
+    answer: Option<&Answer>,
     outbound: &Outbound,
     mut body: RequestBody,
     report: &mut UpstreamReport,
@@ -48,7 +48,7 @@ pub(super) async fn begin(
     let mut attempts = Attempts::new(asker);
     loop {
         let mut exchange = forward::connect(lasting, pool, &mut attempts, outbound, std::mem::take(&mut body)).await?;
-        let error = match read_head(lasting, &mut exchange, interim, report).await {
+        let error = match read_head(lasting, &mut exchange, answer, report).await {
             Ok(head) => return Ok((exchange, head)),
             Err(error) => error,
         };
@@ -74,7 +74,7 @@ pub(super) async fn begin(
 async fn read_head(
     lasting: &Lasting,
     exchange: &mut Exchange,
-    interim: Option<&mpsc::Sender<(StatusCode, HeaderMap)>>,
+    answer: Option<&Answer>,
     report: &mut UpstreamReport,
 ) -> Result<Head, FetchError> {
     let connected = exchange.started.elapsed();
@@ -95,18 +95,19 @@ async fn read_head(
             Event::Interim(status, mut fields) => {
                 interims += 1;
                 // 100 is for the hop it was sent on; the others are for the client.
-                if let Some(interim) = interim.filter(|_| status != StatusCode::CONTINUE) {
+                if let Some(answer) = answer.filter(|_| status != StatusCode::CONTINUE) {
                     hop_by_hop::strip(&mut fields);
-                    let _ = interim.try_send((status, fields));
+                    answer.interim(status, fields);
                 }
             }
             Event::Head(status, fields, content) => {
                 let first_byte = exchange.started.elapsed();
                 exchange.lease.server().metrics.response(status.as_u16(), first_byte);
-                exchange.lease.answered(first_byte, lasting.clock.now());
+                let at = lasting.clock.now();
+                exchange.lease.answered(first_byte, at);
                 let first_byte = Some(first_byte.saturating_sub(connected));
                 *report = Some(UpstreamExchange { status: Some(status.as_u16()), first_byte, ..told });
-                return Ok(Head { status, fields, at: lasting.clock.now(), content });
+                return Ok(Head { status, fields, at, content });
             }
             Event::Chunk(_) | Event::End => return Err(FetchError::UNEXPECTED),
         }
@@ -122,8 +123,17 @@ async fn read_head(
 /// stored. One unknown word (applications write `binary`) is no coding of anything: such content ends with the connection.
 pub(super) fn check_framing(raw: &[u8]) -> Result<(), FetchError> {
     let (mut lengths, mut codings) = (0, 0);
-    for line in raw.split(|byte| *byte == b'\n').skip(1) {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+    let ends = memchr::memchr_iter(b'\n', raw).chain([raw.len()]);
+    let mut start = None;
+    for end in ends {
+        let Some(start) = start.replace(end + 1) else { continue };
+        let line = raw.get(start..end).unwrap_or_default();
+        // Most lines are of neither name.
+        let first = line.iter().find(|byte| !byte.is_ascii_whitespace());
+        if !matches!(first, Some(b'c' | b'C' | b't' | b'T')) {
+            continue;
+        }
+        let Some(colon) = memchr::memchr(b':', line) else { continue };
         let (name, value) = line.split_at_checked(colon).unwrap_or_default();
         let value = value.get(1..).unwrap_or_default().trim_ascii();
         if name.trim_ascii().eq_ignore_ascii_case(b"content-length") {

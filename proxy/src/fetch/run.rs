@@ -16,7 +16,6 @@ use forebay_cache::semantics::{
 use forebay_cache::store::Variant;
 use forebay_cache::stored::StoredResponse;
 use http::{HeaderMap, Method, StatusCode};
-use tokio::sync::{mpsc, oneshot};
 
 use super::forward::{Exchange, Outbound};
 use super::freshen::{freshen, invalidate, learn_from_head, responses};
@@ -27,6 +26,7 @@ use super::peer;
 use super::receive::{Head, begin};
 use super::shared;
 use super::stream::{Frame, content_length, fill, hand_over};
+use super::telling::Answer;
 use super::{FetchError, canary};
 use crate::account::entry::UpstreamExchange;
 use crate::cluster::Term;
@@ -51,8 +51,6 @@ pub(crate) struct Job {
     pub(crate) drives: Option<Drives>,
     /// What a successful unsafe request makes invalid (RFC 9111 section 4.4).
     pub(crate) invalidates: Option<Invalidates>,
-    /// Interim responses for the client that asked.
-    pub(crate) interim: Option<mpsc::Sender<(StatusCode, HeaderMap)>>,
     /// Nobody waits for it.
     pub(crate) background: bool,
 }
@@ -112,9 +110,6 @@ pub(crate) struct Private {
 /// The exchange as the log tells it, whatever came of it.
 pub(crate) type UpstreamReport = Option<UpstreamExchange>;
 
-/// Where the answer goes.
-pub(crate) type Answer = oneshot::Sender<(Result<Arrived, FetchError>, UpstreamReport)>;
-
 /// Runs the fetch to its end.
 pub(crate) async fn run(mut job: Job, answer: Answer) {
     let _in_flight = InFlight::new(&job.lasting);
@@ -133,7 +128,7 @@ pub(crate) async fn run(mut job: Job, answer: Answer) {
         }
     };
     if let Err((error, Some(answer))) = ended {
-        let _ = answer.send((Err(error), report));
+        answer.send((Err(error), report));
     }
 }
 
@@ -160,11 +155,12 @@ impl Job {
         outbound: &Outbound,
         body: RequestBody,
         waits: bool,
+        answer: &Answer,
         report: &mut UpstreamReport,
     ) -> Result<(Exchange, Head), FetchError> {
-        let Self { lasting, pool, asker, interim, background, .. } = self;
+        let Self { lasting, pool, asker, background, .. } = self;
         let permit = pool.enter(&outbound.fields, *background, waits).await?;
-        let (mut exchange, head) = begin(lasting, pool, *asker, interim.as_ref(), outbound, body, report).await?;
+        let (mut exchange, head) = begin(lasting, pool, *asker, Some(answer), outbound, body, report).await?;
         exchange.permit = permit;
         Ok((exchange, head))
     }
@@ -182,12 +178,7 @@ impl Job {
 
 pub(super) type Failed = (FetchError, Option<Answer>);
 
-async fn fetch(
-    job: &mut Job,
-    plan: &mut StorePlan,
-    mut answer: Answer,
-    report: &mut UpstreamReport,
-) -> Result<(), Failed> {
+async fn fetch(job: &mut Job, plan: &mut StorePlan, answer: Answer, report: &mut UpstreamReport) -> Result<(), Failed> {
     let lasting = Arc::clone(&job.lasting);
     let mut outbound = std::mem::take(&mut job.outbound);
     let mut candidates = plan.candidates.clone();
@@ -199,7 +190,7 @@ async fn fetch(
         completion.ask(&mut outbound.fields);
     }
     if let Some(variant) = shared::find(&lasting, plan, &outbound).await {
-        let _ = answer.send((Ok(Arrived::Shared(variant)), *report));
+        answer.send((Ok(Arrived::Shared(variant)), *report));
         return Ok(());
     }
     let mut brought = peer::bring(&lasting, plan, &outbound, report).await;
@@ -221,8 +212,8 @@ async fn fetch(
             let waits = !stale_stands_in(&candidates, &RequestDirectives::parse(&outbound.fields), sent_at);
             // What is for one client is not fetched for nobody.
             tokio::select! {
-                begun = job.begin(&outbound, body, waits, report) => begun,
-                () = answer.closed(), if plan.of_one => return Ok(()),
+                begun = job.begin(&outbound, body, waits, &answer, report) => begun,
+                () = answer.abandoned(), if plan.of_one => return Ok(()),
             }
         };
         let (exchange, head) = match begun {
@@ -248,7 +239,7 @@ async fn fetch(
         if head.status == StatusCode::NOT_MODIFIED && !preconditions.is_empty() && !candidates.is_empty() {
             if let Some(fresh) = freshen(&lasting, plan, &exchanged, &candidates) {
                 plan.leader.settle_and_leave(Verdict::Freshened(fresh.clone()));
-                let _ = answer.send((Ok(Arrived::Freshened(fresh)), *report));
+                answer.send((Ok(Arrived::Freshened(fresh)), *report));
                 exchange.release(&lasting, &pool).await;
                 return Ok(());
             }
@@ -262,7 +253,7 @@ async fn fetch(
         if outbound.method == Method::HEAD
             && let Some(fresh) = learn_from_head(&lasting, plan, &exchanged, &candidates)
         {
-            let _ = answer.send((Ok(Arrived::Freshened(fresh)), *report));
+            answer.send((Ok(Arrived::Freshened(fresh)), *report));
             exchange.release(&lasting, &pool).await;
             return Ok(());
         }

@@ -19,8 +19,9 @@ use super::forward::{Event, Exchange};
 use super::keep::{give_up, outgrow};
 use super::partial::{self, Keeping};
 use super::receive::Head;
-use super::run::{Answer, Arrived, Failed, Private, StorePlan, UpstreamReport};
+use super::run::{Arrived, Failed, Private, StorePlan, UpstreamReport};
 use super::shared;
+use super::telling::Answer;
 use crate::http::date;
 use crate::runtime::Lasting;
 use crate::upstream::Pool;
@@ -70,7 +71,7 @@ pub(super) async fn fill(
     let flight = Arc::new(Flight::new(Arc::clone(&response), body, length).unkept(plan.unkept));
     lasting.not_shared.invalidate(&plan.key);
     plan.leader.fill().settle(Verdict::Streaming(Arc::clone(&flight)));
-    let _ = answer.send((Ok(Arrived::Flight(flight, own_fields(&head, &response))), report));
+    answer.send((Ok(Arrived::Flight(flight, own_fields(&head, &response))), report));
     let mut received = before.iter().chain(&behind).map(|piece| piece.len() as u64).sum::<u64>();
     let mut keeps = plan.unkept.is_none();
     for piece in before {
@@ -219,7 +220,7 @@ pub(super) async fn hand_over(
     }
     let server = exchange.lease.server().id;
     let private = Private { status, fields, reader, length, server, reason };
-    if answer.send((Ok(Arrived::Private(private)), report)).is_err() {
+    if !answer.send((Ok(Arrived::Private(private)), report)) {
         // The client left while its answer was made; an AP server need not go on for nobody.
         return Ok(());
     }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use forebay_cache::key::CacheKey;
 use forebay_cache::semantics::invalidation::is_safe;
 use forebay_cache::semantics::{ForwardReason, TargetUri};
-use http::{HeaderMap, Method, StatusCode};
-use tokio::sync::mpsc;
+use http::{Method, StatusCode};
 
 use super::{Visit, forwarded};
 use crate::account::entry::CacheOutcome;
@@ -51,9 +50,8 @@ pub(super) async fn pass(
         shared: None,
     };
     let path_query = visit.toward_upstream(path_query);
-    let (interim, receiver) = mpsc::channel(4);
-    let job = Job { store: Some(store), ..pass_job(context, &visit, Purpose::Pass, path_query, interim)? };
-    match collapse::wait(context, job, receiver, sink).await? {
+    let job = Job { store: Some(store), ..pass_job(context, &visit, Purpose::Pass, path_query)? };
+    match collapse::wait(context, job, sink).await? {
         Arrived::Private(private) => Ok(of_one(context, &visit, private)),
         Arrived::Flight(flight, own) => {
             context.stored = flight.unkept.is_none();
@@ -74,9 +72,8 @@ pub(super) async fn by_itself(
     path_query: String,
     sink: &mut Sink<'_>,
 ) -> Result<Answer, Failure> {
-    let (interim, receiver) = mpsc::channel(4);
-    let job = pass_job(context, visit, purpose, path_query, interim)?;
-    match collapse::wait(context, job, receiver, sink).await? {
+    let job = pass_job(context, visit, purpose, path_query)?;
+    match collapse::wait(context, job, sink).await? {
         Arrived::Private(private) => Ok(of_one(context, visit, private)),
         Arrived::Flight(..) | Arrived::Freshened(_) | Arrived::Stored(_) | Arrived::Shared(_) => {
             Err(FetchError::UNEXPECTED.into())
@@ -89,13 +86,7 @@ pub(super) fn of_one(context: &Context, visit: &Visit, private: Private) -> Answ
     session::answer(context, &visit.site, &visit.route, visit.client.scheme, private)
 }
 
-fn pass_job(
-    context: &mut Context,
-    visit: &Visit,
-    purpose: Purpose,
-    path_query: String,
-    interim: mpsc::Sender<(StatusCode, HeaderMap)>,
-) -> Result<Job, Refusal> {
+fn pass_job(context: &mut Context, visit: &Visit, purpose: Purpose, path_query: String) -> Result<Job, Refusal> {
     let pool = Arc::clone(visit.route.pool.as_ref().ok_or(NO_UPSTREAM)?);
     let fields = forwarded(context, visit, purpose);
     let body = std::mem::replace(&mut context.request.body, RequestBody::Empty);
@@ -124,7 +115,6 @@ fn pass_job(
         store: None,
         drives: collapse::drives(context, visit.site.litespeed, &visit.target.authority),
         invalidates,
-        interim: Some(interim),
         background: false,
     })
 }

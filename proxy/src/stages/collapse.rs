@@ -1,8 +1,10 @@
 //! Collapse: join the fill in flight or start one. A thousand clients that want the same cold page cost one forward;
 //! pages that turn out not to be shared never make anybody wait twice.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use forebay_cache::fill::{Joined, Leader, Verdict};
@@ -12,10 +14,9 @@ use forebay_cache::semantics::RequestDirectives;
 use forebay_cache::store::{Variant, Variants};
 use forebay_cache::stored::StoredResponse;
 use http::{HeaderMap, Method, StatusCode};
-use tokio::sync::{mpsc, oneshot};
 
 use crate::context::Context;
-use crate::fetch::{self, Arrived, Completion, FetchError, Job, Outbound, StorePlan};
+use crate::fetch::{self, Arrived, Completion, FetchError, Heard, Job, Outbound, StorePlan};
 use crate::http::{RequestBody, Sink};
 use crate::purge::litespeed::Drives;
 use crate::site::Route;
@@ -152,28 +153,25 @@ async fn lead(
     leader: Leader<FetchError>,
     sink: &mut Sink<'_>,
 ) -> Result<Arrived, FetchError> {
-    let (interim, receiver) = mpsc::channel(4);
-    let job = job(context, wanted, leader, Some(interim));
-    wait(context, job, receiver, sink).await
+    wait(context, job(context, wanted, leader, false), sink).await
 }
 
 /// Gets a response for `wanted` that is for one client: it says nothing about others.
 pub(crate) async fn alone(context: &mut Context, wanted: &Wanted, sink: &mut Sink<'_>) -> Result<Arrived, FetchError> {
-    let (interim, receiver) = mpsc::channel(4);
     let leader = context.lasting().fills.alone(&wanted.key);
-    let mut job = job(context, wanted, leader, Some(interim));
+    let mut job = job(context, wanted, leader, false);
     if let Some(plan) = &mut job.store {
         plan.of_one = true;
     }
-    wait(context, job, receiver, sink).await
+    wait(context, job, sink).await
 }
 
 /// Starts a fill that nobody waits for, unless one is in flight: the background half of stale-while-revalidate.
 pub(crate) fn refresh(context: &Context, wanted: &Wanted) {
     let joined = context.lasting().fills.join(&wanted.key, b"", || newer(wanted, context));
     if let Ok(Joined::Lead(leader)) = joined {
-        let (answer, _) = oneshot::channel();
-        tokio::spawn(Box::pin(fetch::run(job(context, wanted, leader, None), answer)));
+        let (answer, _) = fetch::channel();
+        tokio::spawn(Box::pin(fetch::run(job(context, wanted, leader, true), answer)));
     }
 }
 
@@ -182,12 +180,7 @@ pub(crate) fn drives(context: &Context, litespeed: bool, authority: &str) -> Opt
     litespeed.then(|| Drives { runtime: Arc::clone(&context.runtime), authority: authority.to_owned() })
 }
 
-fn job(
-    context: &Context,
-    wanted: &Wanted,
-    leader: Leader<FetchError>,
-    interim: Option<mpsc::Sender<(StatusCode, HeaderMap)>>,
-) -> Job {
+fn job(context: &Context, wanted: &Wanted, leader: Leader<FetchError>, background: bool) -> Job {
     Job {
         lasting: Arc::clone(context.lasting()),
         pool: Arc::clone(&wanted.pool),
@@ -214,20 +207,14 @@ fn job(
         }),
         drives: drives(context, wanted.litespeed, wanted.key.authority()),
         invalidates: None,
-        background: interim.is_none(),
-        interim,
+        background,
     }
 }
 
 /// Runs `job` and waits for its head, passing interim responses and `100 Continue` on meanwhile. A pass ends when its client
 /// leaves; a fill goes on, for the next one.
-pub(crate) async fn wait(
-    context: &mut Context,
-    job: Job,
-    mut interim: mpsc::Receiver<(StatusCode, HeaderMap)>,
-    sink: &mut Sink<'_>,
-) -> Result<Arrived, FetchError> {
-    let (answer, mut arrived) = oneshot::channel();
+pub(crate) async fn wait(context: &mut Context, job: Job, sink: &mut Sink<'_>) -> Result<Arrived, FetchError> {
+    let (answer, listener) = fetch::channel();
     let is_pass = job.store.as_ref().is_none_or(|plan| plan.of_one);
     // Boxed: a task's future is moved about while it is spawned, and this one is large.
     let mut running = Running(Some(Box::pin(fetch::run(job, answer))));
@@ -236,26 +223,46 @@ pub(crate) async fn wait(
     }
     let mut continue_wanted = context.request.continue_wanted.take();
     loop {
-        tokio::select! {
-            biased;
-            Some((status, fields)) = interim.recv() => {
-                let _ = sink.informational(status, &fields).await;
-            }
-            wanted = async { continue_wanted.as_mut()?.await.ok() }, if continue_wanted.is_some() => {
-                continue_wanted = None;
-                if wanted.is_some() {
-                    let _ = sink.informational(StatusCode::CONTINUE, &HeaderMap::new()).await;
+        let turn = {
+            let mut gone = pin!(sink.gone());
+            poll_fn(|cx| {
+                if let Some(wanted) = &mut continue_wanted
+                    && let Poll::Ready(wanted) = Pin::new(wanted).poll(cx)
+                {
+                    continue_wanted = None;
+                    if wanted.is_ok() {
+                        return Poll::Ready(Turn::ContinueWanted);
+                    }
                 }
-            }
-            () = running.ended(), if running.0.is_some() => {}
-            () = sink.gone(), if is_pass => return Err(FetchError::CLIENT_LEFT),
-            arrived = &mut arrived => {
-                let Ok((result, report)) = arrived else { return Err(FetchError::UNEXPECTED) };
+                running.poll(cx);
+                if let Poll::Ready(heard) = listener.poll_heard(cx, running.0.is_none()) {
+                    return Poll::Ready(Turn::Heard(heard));
+                }
+                if is_pass { gone.as_mut().poll(cx).map(|()| Turn::Gone) } else { Poll::Pending }
+            })
+            .await
+        };
+        match turn {
+            Turn::ContinueWanted => drop(sink.informational(StatusCode::CONTINUE, &HeaderMap::new()).await),
+            Turn::Heard(Heard::Interim(status, fields)) => drop(sink.informational(status, &fields).await),
+            Turn::Heard(Heard::Answer((result, report))) => {
                 context.upstream = report;
                 return result;
             }
+            Turn::Heard(Heard::Nothing) => return Err(FetchError::UNEXPECTED),
+            Turn::Gone => return Err(FetchError::CLIENT_LEFT),
         }
     }
+}
+
+/// What has happened while a fetch was waited for.
+#[expect(clippy::large_enum_variant, reason = "looked at at once")]
+enum Turn {
+    Heard(Heard),
+    /// The AP server wants the content of the request.
+    ContinueWanted,
+    /// The client left.
+    Gone,
 }
 
 /// A fetch that is for one client. It runs within that one's task until its head is there: a small response is there as a
@@ -264,9 +271,10 @@ pub(crate) async fn wait(
 struct Running(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
 impl Running {
-    async fn ended(&mut self) {
-        if let Some(fetch) = &mut self.0 {
-            fetch.await;
+    fn poll(&mut self, cx: &mut task::Context<'_>) {
+        if let Some(fetch) = &mut self.0
+            && fetch.as_mut().poll(cx).is_ready()
+        {
             self.0 = None;
         }
     }

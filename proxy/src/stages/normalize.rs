@@ -85,14 +85,17 @@ fn authority(bytes: &[u8], scheme: &str) -> Result<(String, usize), Refusal> {
         }
         (name.strip_suffix('.').unwrap_or(name), port(rest)?)
     };
-    if host.is_empty() && !bytes.is_empty() || host.starts_with('.') || host.contains("..") {
+    if host.is_empty() && !bytes.is_empty()
+        || host.starts_with('.')
+        || host.as_bytes().windows(2).any(|pair| pair == b"..")
+    {
         return Err(Refusal::bad("host"));
     }
     let mut normal = host.to_ascii_lowercase();
     let default = if scheme == "https" { 443 } else { 80 };
     if let Some(port) = port.filter(|port| *port != default) {
         normal.push(':');
-        normal.push_str(&port.to_string());
+        normal.push_str(itoa::Buffer::new().format(port));
     }
     Ok((normal, host.len()))
 }
@@ -112,6 +115,14 @@ fn port(text: &str) -> Result<Option<u16>, Refusal> {
 
 /// RFC 3986 section 6.2.2, and refusals where it would take a guess.
 fn path(raw: &str) -> Result<String, Refusal> {
+    let mut before = b'/';
+    let is_normal = raw.bytes().all(|byte| {
+        let begins_segment = std::mem::replace(&mut before, byte) == b'/';
+        !(matches!(byte, b'%' | b'\\') || begins_segment && byte == b'.')
+    });
+    if is_normal {
+        return Ok(raw.to_owned());
+    }
     let mut normal = String::with_capacity(raw.len());
     let mut decoded_before = None;
     let mut bytes = raw.bytes();

@@ -41,7 +41,7 @@ impl Routes {
         if let Some(site) = self.exact.get(host) {
             return Some(site);
         }
-        let mut rest = host;
+        let mut rest = if self.wildcard.is_empty() { "" } else { host };
         while let Some((_, parent)) = rest.split_once('.') {
             if let Some(site) = self.wildcard.get(parent) {
                 return Some(site);

@@ -1,13 +1,13 @@
 //! The heaviest keys of a stream in bounded memory: space-saving (Metwally, Agrawal, El Abbadi 2005).
 
-use std::collections::HashMap;
+use super::Map;
 
 /// At most a fixed number of keys with their weights. Any key that weighs more than the whole divided by that number is
 /// among them; what is told of a key's weight is at most `error` too much.
 #[derive(Debug)]
 pub(crate) struct Heavy<V> {
     most: usize,
-    slots: HashMap<Box<str>, Slot<V>>,
+    slots: Map<Slot<V>>,
 }
 
 /// One key that is kept.
@@ -21,20 +21,20 @@ pub(crate) struct Slot<V> {
 
 impl<V: Default> Heavy<V> {
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, slots: HashMap::with_capacity(most) }
+        Self { most, slots: Map::with_capacity_and_hasher(most, ahash::RandomState::new()) }
     }
 
     /// Adds `weight` to `key`, which takes the place of the lightest where there is no room.
     pub(crate) fn note(&mut self, key: &str, weight: u64) -> &mut V {
         let mut error = 0;
-        if !self.slots.contains_key(key) && self.slots.len() >= self.most {
+        if self.slots.len() >= self.most && !self.slots.contains_key(key) {
             let lightest = self.slots.iter().min_by_key(|(_, slot)| slot.weight);
             if let Some((lightest, slot)) = lightest.map(|(key, slot)| (key.clone(), slot.weight)) {
                 error = slot;
                 self.slots.remove(&lightest);
             }
         }
-        let slot = self.slots.entry(key.into()).or_insert_with(|| Slot { weight: error, error, value: V::default() });
+        let slot = self.slots.entry_ref(key).or_insert_with(|| Slot { weight: error, error, value: V::default() });
         slot.weight = slot.weight.saturating_add(weight);
         &mut slot.value
     }

@@ -10,9 +10,11 @@ mod report;
 pub(crate) mod screen;
 pub(crate) mod view;
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use ahash::RandomState;
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use self::distinct::Distinct;
@@ -32,6 +34,9 @@ const PATH: usize = 200;
 /// Bytes of a parameter's name.
 const NAME: usize = 64;
 
+/// By name. A name that is there already is not copied.
+type Map<V> = HashMap<String, V, RandomState>;
+
 /// What was forwarded lately, and why.
 #[derive(Debug)]
 pub(crate) struct Top {
@@ -41,10 +46,12 @@ pub(crate) struct Top {
 #[derive(Debug)]
 struct Windows {
     began: Instant,
-    now: HashMap<Box<str>, Tally>,
-    before: HashMap<Box<str>, Tally>,
+    now: Map<Tally>,
+    before: Map<Tally>,
     /// Since start.
-    totals: HashMap<Box<str>, Origin>,
+    totals: Map<Origin>,
+    /// A buffer.
+    key: String,
 }
 
 /// What AP servers took.
@@ -59,7 +66,7 @@ struct Origin {
 struct Tally {
     /// By reason and path, parted by a space.
     misses: Heavy<()>,
-    reasons: HashMap<&'static str, u64>,
+    reasons: HashMap<&'static str, u64, RandomState>,
     parameters: Heavy<Distinct>,
     /// Weighed by microseconds.
     slow: Heavy<Slow>,
@@ -75,8 +82,9 @@ struct Slow {
 
 impl Top {
     pub(crate) fn new() -> Self {
-        let (now, before, totals) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { windows: Mutex::new(Windows { began: Instant::now(), now, before, totals }) }
+        let (now, before, totals) = (Map::default(), Map::default(), Map::default());
+        let windows = Windows { began: Instant::now(), now, before, totals, key: String::new() };
+        Self { windows: Mutex::new(windows) }
     }
 
     /// Whether a request is of interest here: one that did not end at what is stored, or at a file.
@@ -111,12 +119,14 @@ impl Windows {
         let site = entry.site.label();
         let micros = origin_micros(entry);
         if let Some(micros) = micros {
-            let total = self.totals.entry(site.into()).or_default();
+            let total = self.totals.entry_ref(site).or_default();
             total.requests += 1;
             total.micros = total.micros.saturating_add(micros);
         }
-        let tally = self.now.entry(site.into()).or_insert_with(Tally::new);
-        let (path, query) = split(&entry.target);
+        let tally = self.now.entry_ref(site).or_insert_with(Tally::new);
+        let text = String::from_utf8_lossy(&entry.target);
+        let (path, query) = text.split_once('?').unwrap_or((&text, ""));
+        let path = clean(path, PATH);
         if let Some(micros) = micros {
             let slow = tally.slow.note(&path, micros);
             slow.requests += 1;
@@ -127,8 +137,11 @@ impl Windows {
         }
         let reason = entry.detail.or(entry.forward_reason).unwrap_or("none");
         *tally.reasons.entry(reason).or_default() += 1;
-        tally.misses.note(&format!("{reason} {path}"), 1);
+        self.key.clear();
+        self.key.extend([reason, " ", &path]);
+        tally.misses.note(&self.key, 1);
         if entry.cache == CacheOutcome::Miss && entry.forward_reason == Some("uri-miss") {
+            let query = clean(query, usize::MAX);
             for (name, value) in query.split('&').filter(|pair| !pair.is_empty()).map(name_and_value) {
                 tally.parameters.note(cut(name, NAME), 1).note(value);
             }
@@ -140,7 +153,7 @@ impl Tally {
     fn new() -> Self {
         Self {
             misses: Heavy::new(PATHS),
-            reasons: HashMap::new(),
+            reasons: HashMap::default(),
             parameters: Heavy::new(PARAMETERS),
             slow: Heavy::new(PATHS),
         }
@@ -154,12 +167,13 @@ fn origin_micros(entry: &Entry) -> Option<u64> {
     Some(u64::try_from(taken.as_micros()).unwrap_or(u64::MAX))
 }
 
-fn split(target: &[u8]) -> (String, String) {
-    let text = String::from_utf8_lossy(target);
-    let (path, query) = text.split_once('?').unwrap_or((&text, ""));
-    // What is no text would reach a terminal.
-    let clean = |text: &str, most| cut(text, most).chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    (clean(path, PATH), clean(query, usize::MAX))
+/// What is no text would reach a terminal.
+fn clean(text: &str, most: usize) -> Cow<'_, str> {
+    let text = cut(text, most);
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(|c| if c.is_control() { '?' } else { c }).collect())
 }
 
 fn cut(text: &str, most: usize) -> &str {

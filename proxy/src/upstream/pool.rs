@@ -257,8 +257,10 @@ impl Pool {
             return if server.enter() { Choice::Taken(Lease::new(server, &self.state)) } else { Choice::Busy };
         }
         let fit = best(&servers, tried, now);
-        if fit.is_empty() {
-            return Choice::Nobody;
+        match fit.as_slice() {
+            [] => return Choice::Nobody,
+            [only] => return if only.enter() { Choice::Taken(Lease::new(only, &self.state)) } else { Choice::Busy },
+            _ => {}
         }
         let _turn = self.state.turn.lock();
         // Those that have room now may have none a moment later: somebody else took it, so somebody is served.

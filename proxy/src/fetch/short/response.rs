@@ -12,6 +12,9 @@ use crate::http::chunked::Decoder;
 /// Field lines of a usual head; more cost another try.
 const USUAL: usize = 64;
 
+/// So many fields we add to them, at most.
+const OURS: usize = 6;
+
 /// Most field lines of a head.
 const MOST: usize = 256;
 
@@ -60,7 +63,7 @@ pub(super) fn head(bytes: &[u8]) -> Result<Option<Head>, FetchError> {
     let raw = Bytes::copy_from_slice(bytes.get(..length).unwrap_or_default());
     check_framing(&raw)?;
     let status = response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(FetchError::MALFORMED)?;
-    let mut fields = HeaderMap::with_capacity(response.headers.len());
+    let mut fields = HeaderMap::with_capacity(response.headers.len() + OURS);
     for line in response.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| FetchError::MALFORMED)?;
         fields.try_append(name, value(line.value, bytes, &raw)).map_err(|_| FetchError::MALFORMED)?;

@@ -29,9 +29,7 @@ pub(super) enum Next {
 pub(super) async fn next(session: &mut Session, incoming: &mut Incoming, runtime: &Runtime, mut is_seen: bool) -> Next {
     let limits = &runtime.config.limits;
     let Session { connection, deadline, is_first, .. } = session;
-    if !*is_first {
-        deadline.set(limits.head_timeout);
-    }
+    let mut is_set = *is_first;
     loop {
         let is_new = !std::mem::take(&mut is_seen);
         if is_new && let Some(hit) = front::find(runtime, connection, &mut incoming.buffer) {
@@ -41,6 +39,9 @@ pub(super) async fn next(session: &mut Session, incoming: &mut Incoming, runtime
             Ok(Some(head)) => return Next::Head(head),
             Ok(None) => {}
             Err(refusal) => return Next::Refused(refusal),
+        }
+        if !std::mem::replace(&mut is_set, true) {
+            deadline.set(limits.head_timeout);
         }
         incoming.buffer.reserve(HEAD_READ);
         tokio::select! {

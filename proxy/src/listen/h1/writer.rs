@@ -27,8 +27,14 @@ const JOIN: usize = 16 * 1024;
 /// The same for hits, whose content is there as a whole: a second buffer costs the system call less than copying more.
 const JOIN_HIT: usize = 4 * 1024;
 
+/// Bytes of a usual head, and of small content.
+const USUAL: usize = 4 * 1024;
+
+/// Bytes of the largest buffer that is kept for the next response.
+const SPARE_MOST: usize = 64 * 1024;
+
 thread_local! {
-    /// The buffer that hits leave through. A connection keeps none while it waits.
+    /// The buffer that responses leave through. A connection keeps none while it waits.
     static SPARE: Cell<BytesMut> = Cell::default();
 }
 
@@ -120,7 +126,11 @@ impl H1Writer {
 
     /// Nothing is to be written for a while: give the buffer back.
     pub(super) fn rest(&mut self) {
-        self.out = BytesMut::new();
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        if (1..=SPARE_MOST).contains(&out.capacity()) {
+            SPARE.set(out);
+        }
     }
 
     /// The connection will be closed after this response: say so, if the head is not out yet.
@@ -182,6 +192,10 @@ impl H1Writer {
         }
         // A drain that began while the response was made: this connection takes no further request.
         self.keep_alive &= !*self.drain.borrow();
+        if self.out.capacity() == 0 {
+            self.out = SPARE.take();
+        }
+        self.out.reserve(USUAL);
         start(&mut self.out, status, fields);
         match self.framing {
             Framing::Length(length) => {

@@ -1,15 +1,11 @@
 //! Conceal: fields an upstream writes for its cache are not for visitors.
 
+use forebay_cache::semantics::remove_named;
 use forebay_cache::semantics::surrogate_key::strip_surrogate_keys;
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 
 /// What drives a cache, beside tags.
-static FIELDS: [HeaderName; 4] = [
-    HeaderName::from_static("x-litespeed-cache-control"),
-    HeaderName::from_static("x-litespeed-purge"),
-    HeaderName::from_static("x-litespeed-purge2"),
-    HeaderName::from_static("x-litespeed-vary"),
-];
+const FIELDS: [&str; 4] = ["x-litespeed-cache-control", "x-litespeed-purge", "x-litespeed-purge2", "x-litespeed-vary"];
 
 /// Takes them out of an answer, unless its site shows them.
 pub(crate) fn conceal(shows_tags: bool, fields: &mut HeaderMap) {
@@ -17,7 +13,5 @@ pub(crate) fn conceal(shows_tags: bool, fields: &mut HeaderMap) {
         return;
     }
     strip_surrogate_keys(fields);
-    for name in &FIELDS {
-        fields.remove(name);
-    }
+    remove_named(fields, |name| FIELDS.contains(&name));
 }
