@@ -13,36 +13,79 @@ use tokio::time::{Duration, Instant, Sleep, sleep_until};
 /// Timers that a thread keeps.
 const KEPT: usize = 64;
 
-type Timer = Pin<Box<Sleep>>;
+/// A timer, and the runtime it is of.
+type Owned = (Id, Pin<Box<Sleep>>);
 
 thread_local! {
-    /// Timers that nobody uses, and whose they are.
-    static SPARE: RefCell<Vec<(Id, Timer)>> = const { RefCell::new(Vec::new()) };
+    /// Timers that nobody uses.
+    static SPARE: RefCell<Vec<Owned>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Where the timer of a deadline is.
+pub(crate) trait Timer {
+    /// The timer, if there is one by now.
+    fn running(&mut self) -> Option<Pin<&mut Sleep>>;
+
+    /// The same, and where there is none, one that rings then.
+    fn ringing(&mut self, at: Instant) -> Pin<&mut Sleep>;
+}
+
+/// A timer that is borrowed when it first has to be waited for.
+#[derive(Debug)]
+pub(crate) struct Lent(Option<Owned>);
+
+impl Timer for Lent {
+    fn running(&mut self) -> Option<Pin<&mut Sleep>> {
+        self.0.as_mut().map(|(_, timer)| timer.as_mut())
+    }
+
+    fn ringing(&mut self, at: Instant) -> Pin<&mut Sleep> {
+        self.0.get_or_insert_with(|| borrow(at)).1.as_mut()
+    }
+}
+
+/// Who waits most of its life has a timer of its own, where its own state is.
+impl Timer for Pin<&mut Sleep> {
+    fn running(&mut self) -> Option<Pin<&mut Sleep>> {
+        Some(self.as_mut())
+    }
+
+    fn ringing(&mut self, _at: Instant) -> Pin<&mut Sleep> {
+        self.as_mut()
+    }
 }
 
 /// One timer for the deadlines of a connection, one after the other. Moving the deadline back costs nothing.
 #[derive(Debug)]
-pub(crate) struct Deadline {
+pub(crate) struct Deadline<W = Lent> {
     at: Instant,
-    /// None before it has to be waited for.
-    timer: Option<(Id, Timer)>,
+    timer: W,
 }
 
 impl Deadline {
     pub(crate) fn new(within: Duration) -> Self {
-        Self { at: Instant::now() + within, timer: None }
+        Self { at: Instant::now() + within, timer: Lent(None) }
     }
+}
 
+impl<'a> Deadline<Pin<&'a mut Sleep>> {
+    /// It is over when `timer` rings.
+    pub(crate) fn of(timer: Pin<&'a mut Sleep>) -> Self {
+        Self { at: timer.deadline(), timer }
+    }
+}
+
+impl<W: Timer> Deadline<W> {
     pub(crate) fn set(&mut self, within: Duration) {
         self.set_at(Instant::now() + within);
     }
 
     pub(crate) fn set_at(&mut self, at: Instant) {
         self.at = at;
-        if let Some((_, timer)) = &mut self.timer
+        if let Some(timer) = self.timer.running()
             && at < timer.deadline()
         {
-            timer.as_mut().reset(at);
+            timer.reset(at);
         }
     }
 
@@ -52,7 +95,7 @@ impl Deadline {
     }
 
     pub(crate) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (_, timer) = self.timer.get_or_insert_with(|| borrow(self.at));
+        let mut timer = self.timer.ringing(self.at);
         if self.at < timer.deadline() {
             timer.as_mut().reset(self.at);
         }
@@ -63,6 +106,11 @@ impl Deadline {
             }
             timer.as_mut().reset(self.at);
         }
+    }
+
+    /// The timer rang, too early or not, and wakes nobody any more before it is polled.
+    pub(crate) fn has_rung(&mut self) -> bool {
+        self.timer.running().is_none_or(|timer| timer.is_elapsed())
     }
 
     /// What `future` comes to, if it does within `patience` from the moment on when it first has to be waited for.
@@ -82,9 +130,9 @@ impl Deadline {
     }
 }
 
-impl Drop for Deadline {
+impl Drop for Lent {
     fn drop(&mut self) {
-        let Some(timer) = self.timer.take() else { return };
+        let Some(timer) = self.0.take() else { return };
         // A thread that ends keeps none.
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
@@ -96,7 +144,7 @@ impl Drop for Deadline {
 }
 
 /// A timer of this runtime: one that runs already, or a new one.
-fn borrow(at: Instant) -> (Id, Timer) {
+fn borrow(at: Instant) -> Owned {
     let ours = Handle::current().id();
     let spare = SPARE.with_borrow_mut(|spare| {
         // Those of another runtime would never ring: that one has ended.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use forebay_cache::body::SpoolSpace;
 use forebay_cache::clock::SystemClock;
 use forebay_cache::fill::Fills;
@@ -105,6 +105,11 @@ impl Shared {
     /// The runtime that requests beginning now are served with.
     pub(crate) fn runtime(&self) -> Arc<Runtime> {
         self.runtime.load_full()
+    }
+
+    /// The same for a moment, and without a share in it, whose count all threads would write to.
+    pub(crate) fn peek(&self) -> Guard<Arc<Runtime>> {
+        self.runtime.load()
     }
 
     /// Puts `runtime` in place of the present one; requests in flight end with theirs.

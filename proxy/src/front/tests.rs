@@ -1,4 +1,4 @@
-//! What a hit costs: counted by the allocator, for the thread that serves it.
+//! What a hit costs, and a connection that waits: counted by the allocator, for the thread that serves them.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::assemble;
 use crate::listen::stream::Stream;
-use crate::listen::{Connection, h1, h2};
+use crate::listen::{Connection, accept, h1, h2};
 use crate::runtime::Shared;
 
 /// Hits that are counted.
@@ -18,6 +18,16 @@ const HITS: usize = 1000;
 
 /// What is allocated for other reasons in the meantime: by the runtime, and by the thread's queues of the store, which grow once.
 const OTHERS: u64 = 16;
+
+/// Connections that are counted.
+const CONNECTIONS: usize = 200;
+
+/// Bytes each may have, allocated by us and by what we stand on: 256 are what the runtime registers a socket with, 512 its
+/// task. Of both there is no size between these and their doubles.
+const MOST: i64 = 768 + 16;
+
+/// Pieces they are in: each is a place of its own for the processor to fetch.
+const PIECES: i64 = 2;
 
 /// An AP server that says the same to everybody, a connection each.
 fn ap_server(answer: &'static str) -> std::net::SocketAddr {
@@ -87,9 +97,21 @@ fn ask_h2(stream: &mut TcpStream, round: u32, times: usize) {
 
 /// Allocations of [`HITS`] requests that were made before.
 fn allocations(answer: &'static str, request: &'static str, length: usize) -> u64 {
-    measure(answer, |shared, connection, stream, drain| Box::pin(h1::serve(shared, connection, stream, drain)), {
-        move |stream, _| ask(stream, request, length, HITS)
-    })
+    let serve = |shared, connection, stream, _drain| -> Serving {
+        Box::pin(h1::serve(shared, connection, stream, Arc::default(), ()))
+    };
+    measure(answer, serve, move |stream, _| ask(stream, request, length, HITS))
+}
+
+/// A cache before that server.
+fn shared(answer: &'static str) -> (Arc<Shared>, tempfile::TempDir) {
+    let server = ap_server(answer);
+    let text = format!(
+        "[[listen]]\naddress = \"127.0.0.1:0\"\n[[upstream]]\nname = \"ap\"\nservers = [\"{server}\"]\n[[site]]\nhosts = [\"*\"]\nupstream = \"ap\"\n"
+    );
+    let config = forebay_config::parse(&text, "test").unwrap_or_else(|report| panic!("{report}"));
+    let (runtime, directory) = assemble::offline(config, Places::new("test", &text)).unwrap();
+    (Shared::new(Arc::into_inner(runtime).unwrap()), directory)
 }
 
 type Serving = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -97,16 +119,10 @@ type Serving = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 /// The same of a connection that is served by `serve`, where `ask` asks in two rounds.
 fn measure(
     answer: &'static str,
-    serve: fn(Arc<Shared>, Arc<Connection>, Stream, watch::Receiver<bool>) -> Serving,
+    serve: fn(Arc<Shared>, Connection, Stream, watch::Receiver<bool>) -> Serving,
     ask: impl Fn(&mut TcpStream, u32) + Copy + Send + 'static,
 ) -> u64 {
-    let server = ap_server(answer);
-    let text = format!(
-        "[[listen]]\naddress = \"127.0.0.1:0\"\n[[upstream]]\nname = \"ap\"\nservers = [\"{server}\"]\n[[site]]\nhosts = [\"*\"]\nupstream = \"ap\"\n"
-    );
-    let config = forebay_config::parse(&text, "test").unwrap_or_else(|report| panic!("{report}"));
-    let (runtime, _directory) = assemble::offline(config, Places::new("test", &text)).unwrap();
-    let shared = Shared::new(Arc::into_inner(runtime).unwrap());
+    let (shared, _directory) = shared(answer);
     let tasks = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -115,7 +131,7 @@ fn measure(
     let (_drain, draining) = watch::channel(false);
     tasks.block_on(async {
         let stream = Stream::Plain(tokio::net::TcpStream::from_std(stream).unwrap());
-        let connection = Arc::new(Connection { client: address, tls: None, visitor: None });
+        let connection = Connection { client: address, tls: None, visitor: None };
         tokio::spawn(serve(shared, connection, stream, draining));
     });
     let mut count = 0;
@@ -139,8 +155,9 @@ const ANSWER: &str = "HTTP/1.1 200 OK\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\n
 
 #[test]
 fn a_hit_in_http2_allocates_nothing() {
-    let serve =
-        |shared, connection, stream, drain| -> Serving { Box::pin(h2::serve(shared, connection, stream, drain)) };
+    let serve = |shared, connection, stream, drain| -> Serving {
+        Box::pin(h2::serve(shared, Arc::new(connection), stream, drain))
+    };
     let count = measure(ANSWER, serve, |stream, round| ask_h2(stream, round, HITS));
     assert!(count <= OTHERS, "{count} for {HITS} hits");
 }
@@ -162,4 +179,35 @@ fn a_miss_is_counted_as_what_it_costs() {
         "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
     let count = allocations(ANSWER, "GET /page HTTP/1.1\r\nHost: site.test\r\n\r\n", 5);
     assert!(count > 10 * HITS as u64, "{count} for {HITS} passes");
+}
+
+#[test]
+fn a_connection_that_waits_holds_little() {
+    let (shared, _directory) = shared(ANSWER);
+    let listener = assemble::listeners(&shared).unwrap().pop().unwrap();
+    let address = listener.socket.local_addr().unwrap();
+    let tasks = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (_drain, draining) = watch::channel(false);
+    tasks.spawn(accept::run(shared, listener, draining));
+    let (mut held, mut clients) = ([0; 2], Vec::new());
+    // What is allocated once is allocated in the first go.
+    for _ in 0..2 {
+        let (done, is_done) = oneshot::channel();
+        let asking = thread::spawn(move || {
+            let mut clients = Vec::new();
+            for number in 0..CONNECTIONS {
+                let mut client = TcpStream::connect(address).unwrap();
+                // The long way and the front have left nothing behind.
+                ask(&mut client, &format!("GET /{} HTTP/1.1\r\nHost: a.test\r\n\r\n", number % 8), 5, 2);
+                clients.push(client);
+            }
+            let _ = done.send(());
+            clients
+        });
+        let counted = allocation_counter::measure(|| tasks.block_on(is_done).unwrap());
+        held = [counted.bytes_current, counted.count_current].map(|all| all / CONNECTIONS as i64);
+        clients.push(asking.join().unwrap());
+    }
+    let [bytes, pieces] = held;
+    assert!((512..=MOST).contains(&bytes) && pieces == PIECES, "{bytes} bytes a connection in {pieces} pieces");
 }

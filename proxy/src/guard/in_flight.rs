@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 const SHARDS: usize = 64;
 
-type Shards = Arc<[Mutex<AHashMap<u64, u32>>]>;
+type Shards = Arc<[Mutex<AHashMap<u64, u32>>; SHARDS]>;
 
 /// Counters by key. A key that is down to zero is gone, so there are never more than there are requests and connections.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Held {
 
 impl Default for InFlight {
     fn default() -> Self {
-        Self((0..SHARDS).map(|_| Mutex::new(AHashMap::with_hasher(RandomState::new()))).collect())
+        Self(Arc::new(std::array::from_fn(|_| Mutex::new(AHashMap::with_hasher(RandomState::new())))))
     }
 }
 

@@ -1,19 +1,20 @@
 //! The accept loop and what a connection goes through before its first request.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use forebay_config::model::Listen;
+use forebay_config::model::{Listen, ProxyProtocol};
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::StartHandshake;
 
+use super::draining::Draining;
 use super::stream::Stream;
 use super::{Connection, h1, h2, proxy_protocol, tls};
 use crate::account::metrics::ListenerMetrics;
@@ -47,22 +48,25 @@ pub(crate) struct Settings {
 /// Counts a connection as open until it is dropped.
 struct Open {
     settings: Arc<Settings>,
-    _permit: OwnedSemaphorePermit,
+    /// Where there is room for one more without it.
+    room: Arc<Semaphore>,
     /// Where a client may have so many connections alone.
     of_client: Option<Held>,
 }
 
 impl Open {
-    fn new(settings: Arc<Settings>, permit: OwnedSemaphorePermit) -> Self {
+    /// With a permit of `room` that was forgotten.
+    fn new(settings: Arc<Settings>, room: Arc<Semaphore>) -> Self {
         settings.metrics.accepted.inc();
         settings.metrics.open.inc();
-        Self { settings, _permit: permit, of_client: None }
+        Self { settings, room, of_client: None }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         self.settings.metrics.open.dec();
+        self.room.add_permits(1);
     }
 }
 
@@ -73,6 +77,24 @@ struct Accepted {
     peer: SocketAddr,
     open: Open,
     drain: watch::Receiver<bool>,
+    draining: Arc<Draining>,
+}
+
+impl Accepted {
+    /// Serves requests that come as they are, where `client` may have one more connection.
+    fn serve(self, client: SocketAddr) {
+        let Self { shared, socket, mut open, draining, .. } = self;
+        let Ok(client) = admit(&shared, &mut open, client) else { return };
+        let connection = Connection { client, tls: None, visitor: None };
+        tokio::spawn(h1::serve(shared, connection, Stream::Plain(socket), draining, open));
+    }
+}
+
+impl Settings {
+    /// Whether nothing comes before the first request.
+    fn has_requests_first(&self) -> bool {
+        self.listen.proxy_protocol == ProxyProtocol::Off && !self.is_raw && self.tls.is_none()
+    }
 }
 
 impl Listener {
@@ -83,13 +105,14 @@ impl Listener {
 }
 
 /// Accepts until `drain` says true.
-pub(super) async fn run(shared: Arc<Shared>, listener: Listener, mut drain: watch::Receiver<bool>) {
+pub(crate) async fn run(shared: Arc<Shared>, listener: Listener, mut drain: watch::Receiver<bool>) {
     let Listener { socket, settings } = listener;
     let address = settings.listen.address;
     let socket = match tokio::net::TcpListener::from_std(socket) {
         Ok(socket) => socket,
         Err(error) => return tracing::error!(%address, %error, "cannot accept connections"),
     };
+    let draining = Arc::<Draining>::default();
     while !*drain.borrow() {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
@@ -99,13 +122,21 @@ pub(super) async fn run(shared: Arc<Shared>, listener: Listener, mut drain: watc
             Ok((stream, peer)) => {
                 // At the cap this one waits here and the others in the kernel's queue: nobody is turned away.
                 let permit = tokio::select! {
-                    permit = Arc::clone(&shared.connections).acquire_owned() => permit,
+                    permit = shared.connections.acquire() => permit,
                     _ = drain.changed() => continue,
                 };
-                let Ok(permit) = permit else { return };
-                let (shared, drain) = (Arc::clone(&shared), drain.clone());
-                let open = Open::new(Arc::clone(&settings), permit);
-                tokio::spawn(connection(Box::new(Accepted { shared, socket: stream, peer, open, drain })));
+                let Ok(permit) = permit else { break };
+                permit.forget();
+                // Responses are written whole; waiting for more to send would only add latency.
+                let _ = stream.set_nodelay(true);
+                let open = Open::new(Arc::clone(&settings), Arc::clone(&shared.connections));
+                let (shared, drain, draining) = (Arc::clone(&shared), drain.clone(), Arc::clone(&draining));
+                let accepted = Accepted { shared, socket: stream, peer, open, drain, draining };
+                if settings.has_requests_first() {
+                    accepted.serve(peer);
+                } else {
+                    tokio::spawn(connection(Box::new(accepted)));
+                }
             }
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
@@ -114,6 +145,7 @@ pub(super) async fn run(shared: Arc<Shared>, listener: Listener, mut drain: watc
             }
         }
     }
+    draining.begin();
 }
 
 /// A connection of a `[[tcp]]` with an address of its own.
@@ -138,15 +170,23 @@ async fn raw(shared: Arc<Shared>, settings: Arc<Settings>, mut socket: TcpStream
     tcp::serve(&shared.lasting, &service, socket, client, &early).await;
 }
 
-/// Counts a connection of `client` until what is returned is dropped, where clients may have so many alone.
-fn admit(shared: &Shared, client: IpAddr) -> Result<Option<Held>, ()> {
+/// The address of a client that may have one more connection: `open` counts it until it is dropped, where clients may have
+/// so many alone.
+fn admit(shared: &Shared, open: &mut Open, client: SocketAddr) -> Result<SocketAddr, ()> {
+    let client = SocketAddr::new(client.ip().to_canonical(), client.port());
     let runtime = shared.runtime();
     let most = runtime.config.limits.connections_per_client;
     // Proxies speak for many.
-    if most == 0 || runtime.config.server.trusted_proxies.iter().any(|net| net.contains(&client)) {
-        return Ok(None);
+    if most == 0 || runtime.config.server.trusted_proxies.iter().any(|net| net.contains(&client.ip())) {
+        return Ok(client);
     }
-    shared.lasting.clients.connect(client, most).map(Some).ok_or(())
+    open.of_client = shared.lasting.clients.connect(client.ip(), most);
+    if open.of_client.is_none() {
+        shared.lasting.metrics.connections_limited.inc();
+        tracing::debug!(%client, "connection refused: the client has as many as it may have");
+        return Err(());
+    }
+    Ok(client)
 }
 
 /// Lets the alert of a failed handshake arrive: closing with bytes unread would reset the connection before it does.
@@ -163,7 +203,7 @@ fn is_of_the_peer(error: &std::io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-/// One connection, from its first byte to its last.
+/// A connection that does not begin with a request.
 async fn connection(accepted: Box<Accepted>) {
     // Boxed: what a connection begins with is no burden of its later wait between requests.
     if let Some((_open, session)) = Box::pin(establish(accepted)).await {
@@ -171,42 +211,34 @@ async fn connection(accepted: Box<Accepted>) {
     }
 }
 
-/// A connection's requests and their answers.
+/// What a connection goes on with.
 type Session = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// PROXY header and TLS handshake, each under its deadline.
-async fn establish(accepted: Box<Accepted>) -> Option<(Open, Session)> {
-    let Accepted { shared, mut socket, peer, mut open, drain } = *accepted;
-    let metrics = &shared.lasting.metrics;
-    let settings = Arc::clone(&open.settings);
-    // Responses are written whole; waiting for more to send would only add latency.
-    let _ = socket.set_nodelay(true);
-    let within = shared.runtime().config.limits.handshake_timeout;
-    let told = match timeout(within, proxy_protocol::read(&mut socket, peer, &settings.listen)).await {
+/// PROXY header and TLS handshake, each under its deadline. HTTP/1 goes on in a task of its own, which has no room for all
+/// this.
+async fn establish(mut accepted: Box<Accepted>) -> Option<(Open, Session)> {
+    let peer = accepted.peer;
+    let settings = Arc::clone(&accepted.open.settings);
+    let within = accepted.shared.runtime().config.limits.handshake_timeout;
+    let told = match timeout(within, proxy_protocol::read(&mut accepted.socket, peer, &settings.listen)).await {
         Ok(Ok(told)) => told,
         Ok(Err(reason)) => {
-            metrics.connections_refused.inc();
+            accepted.shared.lasting.metrics.connections_refused.inc();
             tracing::debug!(%peer, %reason, "connection refused");
             return None;
         }
         Err(_) => return None,
     };
     let client = told.unwrap_or(peer);
-    let client = SocketAddr::new(client.ip().to_canonical(), client.port());
-    open.of_client = match admit(&shared, client.ip()) {
-        Ok(held) => held,
-        Err(()) => {
-            metrics.connections_limited.inc();
-            tracing::debug!(%client, "connection refused: the client has as many as it may have");
-            return None;
-        }
-    };
-    if settings.is_raw {
-        return Some((open, Box::pin(raw(shared, settings, socket, client))));
+    if settings.tls.is_none() && !settings.is_raw {
+        accepted.serve(client);
+        return None;
     }
+    let Accepted { shared, mut socket, mut open, drain, draining, .. } = *accepted;
+    let metrics = &shared.lasting.metrics;
+    let client = admit(&shared, &mut open, client).ok()?;
     let Some(tls) = &settings.tls else {
-        let connection = Arc::new(Connection { client, tls: None, visitor: None });
-        return Some((open, Box::pin(h1::serve(shared, connection, Stream::Plain(socket), drain))));
+        return Some((open, Box::pin(raw(shared, settings, socket, client))));
     };
     let deadline = Instant::now() + within;
     let hello = match timeout_at(deadline, hello::read(&mut socket, true)).await {
@@ -260,7 +292,7 @@ async fn establish(accepted: Box<Accepted>) -> Option<(Open, Session)> {
     let version = session.protocol_version().unwrap_or(ProtocolVersion::TLSv1_3);
     let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
     let visitor = match demands.map(|demands| demands.meet(session.peer_certificates(), resumed)).transpose() {
-        Ok(visitor) => visitor.map(Box::new),
+        Ok(visitor) => visitor.map(Arc::new),
         Err(error) => {
             metrics.tls_handshake_errors.inc();
             tracing::debug!(%client, %error, "the client's certificate is not good any more");
@@ -270,12 +302,11 @@ async fn establish(accepted: Box<Accepted>) -> Option<(Open, Session)> {
     metrics.tls_handshake(version, resumed);
     let version = if version == ProtocolVersion::TLSv1_2 { "TLSv1.2" } else { "TLSv1.3" };
     let is_h2 = session.alpn_protocol() == Some(b"h2");
-    let connection = Arc::new(Connection { client, tls: Some(version), visitor });
+    let connection = Connection { client, tls: Some(version), visitor };
     let stream = Stream::Tls(Box::new(stream));
-    let session: Session = if is_h2 {
-        Box::pin(h2::serve(shared, connection, stream, drain))
-    } else {
-        Box::pin(h1::serve(shared, connection, stream, drain))
-    };
-    Some((open, session))
+    if is_h2 {
+        return Some((open, Box::pin(h2::serve(shared, Arc::new(connection), stream, drain))));
+    }
+    tokio::spawn(h1::serve(shared, connection, stream, draining, open));
+    None
 }

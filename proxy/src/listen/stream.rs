@@ -32,6 +32,12 @@ pub(crate) enum Writer {
     Tls(WriteHalf<Box<TlsStream<TcpStream>>>),
 }
 
+/// What responses are written to: the whole, or its half.
+pub(crate) trait Outlet: AsyncWrite + Unpin {
+    /// The socket, where bytes go to it as they are.
+    fn plain(&self) -> Option<&TcpStream>;
+}
+
 impl Stream {
     /// Both halves, to be used by different tasks.
     pub(crate) fn split(self) -> (Reader, Writer) {
@@ -46,17 +52,38 @@ impl Stream {
             }
         }
     }
+
+    /// The whole of two halves that were one.
+    pub(crate) fn unite(reader: Reader, writer: Writer) -> Option<Self> {
+        match (reader, writer) {
+            (Reader::Plain(reader), Writer::Plain(writer)) => reader.reunite(writer).ok().map(Self::Plain),
+            (Reader::Tls(reader), Writer::Tls(writer)) if reader.is_pair_of(&writer) => {
+                Some(Self::Tls(reader.unsplit(writer)))
+            }
+            _ => None,
+        }
+    }
 }
 
-impl Writer {
-    /// The socket, where bytes go to it as they are.
-    pub(crate) fn plain(&self) -> Option<&TcpStream> {
+impl Outlet for Stream {
+    fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(socket) => Some(socket),
+            Self::Tls(_) => None,
+        }
+    }
+}
+
+impl Outlet for Writer {
+    fn plain(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(socket) => Some(socket.as_ref()),
             Self::Tls(_) => None,
         }
     }
+}
 
+impl Writer {
     /// From here on closing resets the connection: a response without a length must not look complete. In TLS the missing
     /// closure alert says so already.
     pub(crate) fn reset_on_close(&self) {
@@ -89,6 +116,24 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 

@@ -2,22 +2,22 @@
 //! from there.
 
 use std::cell::RefCell;
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
 use std::ops::ControlFlow::{self, Break, Continue};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt as _;
-use tokio::time::Instant;
+use tokio::sync::futures::Notified;
+use tokio::time::{Instant, Sleep};
 
 use super::Session;
-use super::body::Incoming;
+use super::leaving::Leaving;
 use super::next::HEAD_READ;
-use super::writer::H1Writer;
+use crate::deadline::Deadline;
 use crate::front::{self, Hit};
-use crate::listen::Connection;
-use crate::runtime::Shared;
+use crate::listen::draining::Draining;
 
 thread_local! {
     /// What arrives at a connection that waits, for as long as it takes to look at it.
@@ -26,68 +26,79 @@ thread_local! {
 
 /// What ended the wait.
 pub(super) enum Idle {
-    /// Something came that the long way has to look at; it is in the connection's buffer now.
-    Request,
-    /// A hit that the client has not taken whole; the rest of it is in the writer.
-    Stuck(Box<Hit>),
+    /// Something came that the long way has to look at.
+    Request(BytesMut),
+    /// A hit that the client has not taken whole.
+    Stuck(Box<Stuck>),
     /// The last response is written; the connection is to be closed.
     Over,
     /// The client left, the deadline is over or the process drains.
     Closed,
 }
 
-/// Waits for a request that is not a hit. The deadline of the first one runs since the connection was accepted.
-pub(super) async fn idle(session: &mut Session, incoming: &mut Incoming) -> Idle {
-    incoming.buffer = BytesMut::new();
-    session.writer.rest();
-    if !session.is_first {
-        session.deadline.set(session.shared.runtime().config.limits.keepalive_timeout);
-    }
-    let Session { shared, connection, writer, deadline, drain, is_first } = session;
-    // Registered once, not with each request.
-    let mut drained = pin!(drain.wait_for(|draining| *draining));
-    poll_fn(|cx| {
-        while let Poll::Ready(ended) = poll_requests(cx, shared, connection, incoming, writer) {
+/// A hit on its way.
+pub(super) struct Stuck {
+    pub(super) hit: Hit,
+    pub(super) leaving: Leaving,
+    pub(super) keep_alive: bool,
+    /// What came behind its request.
+    pub(super) behind: BytesMut,
+}
+
+/// Waits for a request that is not a hit. The deadline of the first one runs since the connection was accepted. `begun` is
+/// of `draining`.
+pub(super) fn idle<'a>(
+    session: &'a mut Session,
+    deadline: &'a mut Deadline<Pin<&mut Sleep>>,
+    draining: &'a Draining,
+    mut begun: Pin<&'a mut Notified<'_>>,
+) -> impl Future<Output = Idle> {
+    let mut is_registered = false;
+    poll_fn(move |cx| {
+        let mut has_answered = false;
+        while let Poll::Ready(ended) = poll_requests(cx, session, draining) {
             match ended {
                 Break(ended) => return Poll::Ready(ended),
                 Continue(until) => {
-                    *is_first = false;
+                    session.is_first = false;
                     deadline.set_at(until);
+                    has_answered = true;
                 }
             }
         }
-        let is_over = deadline.poll_passed(cx).is_ready() || drained.as_mut().poll(cx).is_ready();
+        // Both stay registered. What they say while a hit is answered wakes the task again, but for a timer that rang before.
+        if has_answered && is_registered && !deadline.has_rung() {
+            return Poll::Pending;
+        }
+        is_registered = true;
+        let is_over = deadline.poll_passed(cx).is_ready() || begun.as_mut().poll(cx).is_ready() || draining.is_on();
         if is_over { Poll::Ready(Idle::Closed) } else { Poll::Pending }
     })
-    .await
 }
 
 /// Goes on when all that came were hits, and are answered: until when the next may be waited for.
-fn poll_requests(
-    cx: &mut Context<'_>,
-    shared: &Shared,
-    connection: &Connection,
-    incoming: &mut Incoming,
-    writer: &mut H1Writer,
-) -> Poll<ControlFlow<Idle, Instant>> {
+fn poll_requests(cx: &mut Context<'_>, session: &mut Session, draining: &Draining) -> Poll<ControlFlow<Idle, Instant>> {
+    let Session { shared, connection, stream, .. } = session;
+    let Some(stream) = stream else { return Poll::Ready(Break(Idle::Closed)) };
     ARRIVED.with_borrow_mut(|arrived| {
         arrived.clear();
         arrived.reserve(HEAD_READ);
-        if !ready!(pin!(incoming.reader.read_buf(arrived)).poll(cx)).is_ok_and(|read| read > 0) {
+        if !ready!(pin!(stream.read_buf(arrived)).poll(cx)).is_ok_and(|read| read > 0) {
             return Poll::Ready(Break(Idle::Closed));
         }
-        let runtime = shared.runtime();
+        let runtime = shared.peek();
         loop {
             let Some(hit) = front::find(&runtime, connection, arrived) else {
-                incoming.buffer.extend_from_slice(arrived);
-                return Poll::Ready(Break(Idle::Request));
+                return Poll::Ready(Break(Idle::Request(BytesMut::from(&arrived[..]))));
             };
-            let Poll::Ready(sent) = writer.poll_hit(cx, &hit) else {
-                incoming.buffer.extend_from_slice(arrived);
-                return Poll::Ready(Break(Idle::Stuck(Box::new(hit))));
+            let keep_alive = !draining.is_on();
+            let mut leaving = Leaving::new(&hit, !keep_alive);
+            let Poll::Ready(sent) = leaving.poll_send(cx, stream) else {
+                let behind = BytesMut::from(&arrived[..]);
+                return Poll::Ready(Break(Idle::Stuck(Box::new(Stuck { hit, leaving, keep_alive, behind }))));
             };
             let answered = front::account(&runtime, hit, sent);
-            if sent.is_err() || !writer.keeps_alive() {
+            if sent.is_err() || !keep_alive {
                 return Poll::Ready(Break(Idle::Over));
             }
             if arrived.is_empty() {

@@ -7,21 +7,24 @@ pub(crate) mod counted;
 mod framing;
 mod gone;
 mod idle;
+mod leaving;
 mod next;
 mod parse;
+mod spare;
 mod tail;
 mod writer;
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, Method, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::watch;
-use tokio::time::{Duration, Instant, timeout, timeout_at};
+use tokio::time::{Duration, Instant, Sleep, sleep, timeout, timeout_at};
 
 use super::Connection;
+use super::draining::Draining;
 use super::stream::Stream;
 use crate::front::{self, Hit};
 use crate::http::{Refusal, Request, RequestBody, Sink, SinkError};
@@ -30,7 +33,7 @@ use crate::service;
 use body::Incoming;
 use framing::Framing;
 use gone::Gone;
-use idle::Idle;
+use idle::{Idle, Stuck};
 use next::{HEAD_READ, Next};
 use parse::Head;
 
@@ -47,100 +50,125 @@ const READ_AHEAD: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// A connection's state between requests, but for what is read from it. It and [`Incoming`] are boxed once: a future
-/// keeps room for each place a value is moved through, and most connections wait most of the time.
+/// A connection's state between requests. It lies in the connection's future and is never moved: a future keeps room for
+/// each place a value is moved through, and most connections wait most of the time.
 struct Session {
     shared: Arc<Shared>,
-    connection: Arc<Connection>,
-    writer: H1Writer,
-    deadline: Deadline,
-    drain: watch::Receiver<bool>,
+    connection: Connection,
+    /// Elsewhere, in halves, while requests take the long way.
+    stream: Option<Stream>,
     /// No request came yet.
     is_first: bool,
 }
 
-/// Serves a connection until it ends.
+/// Serves a connection until it ends, and holds on to `held` as long.
 pub(crate) fn serve(
     shared: Arc<Shared>,
-    connection: Arc<Connection>,
+    connection: Connection,
     stream: Stream,
-    drain: watch::Receiver<bool>,
-) -> impl Future<Output = ()> {
-    let (reader, writer) = stream.split();
-    let (floor, head_timeout) = {
-        let limits = &shared.runtime().config.limits;
-        (RateFloor { rate: limits.send_rate_floor, grace: limits.send_grace }, limits.head_timeout)
-    };
-    let session = Session {
-        shared,
-        connection,
-        writer: H1Writer::new(writer, floor, drain.clone()),
-        deadline: Deadline::new(head_timeout),
-        drain,
-        is_first: true,
-    };
-    run(Box::new(session), Box::new(Incoming { reader, buffer: BytesMut::new(), complete: true }))
-}
-
-async fn run(mut session: Box<Session>, mut incoming: Box<Incoming>) {
-    loop {
-        // What the front has looked at already, and left to the long way.
-        let is_seen = incoming.buffer.is_empty();
-        if is_seen {
-            match idle::idle(&mut session, &mut incoming).await {
-                Idle::Request => {}
-                Idle::Stuck(hit) => {
-                    if Box::pin(unstick(&mut session, *hit)).await {
-                        continue;
-                    }
-                    return Box::pin(close(session, Some(incoming))).await;
-                }
-                Idle::Over => return Box::pin(close(session, Some(incoming))).await,
-                Idle::Closed => return,
+    draining: Arc<Draining>,
+    held: impl Send,
+) -> impl Future<Output = ()> + Send {
+    let mut session = Session { shared, connection, stream: Some(stream), is_first: true };
+    async move {
+        let _ = &held;
+        let within = session.shared.runtime().config.limits.head_timeout;
+        let timer = pin!(sleep(within));
+        let mut deadline = Deadline::of(timer);
+        loop {
+            let idle = idle::idle(&mut session, &mut deadline, &draining, pin!(draining.begun())).await;
+            if matches!(idle, Idle::Closed) || !Box::pin(attend(&mut session, &mut deadline, &draining, idle)).await {
+                return;
             }
-        }
-        match Box::pin(busy(session, incoming, is_seen)).await {
-            Busy::Rests(rested, returned) => (session, incoming) = (rested, returned),
-            Busy::Over(session, incoming) => return Box::pin(close(session, incoming)).await,
-            Busy::Closed => return,
         }
     }
 }
 
-/// Sends the rest of a hit. False: the connection is to be closed.
-async fn unstick(session: &mut Session, hit: Hit) -> bool {
-    let sent = session.writer.rest_of_hit().await;
-    finish(session, hit, sent)
+/// Does what ended the wait, and serves what came since. False: the connection is closed.
+async fn attend(
+    session: &mut Session,
+    deadline: &mut Deadline<Pin<&mut Sleep>>,
+    draining: &Arc<Draining>,
+    idle: Idle,
+) -> bool {
+    let Some((reader, writer)) = session.stream.take().map(Stream::split) else { return false };
+    let floor = {
+        let limits = &session.shared.runtime().config.limits;
+        RateFloor { rate: limits.send_rate_floor, grace: limits.send_grace }
+    };
+    let connection = Arc::new(session.connection.clone());
+    let mut writer = H1Writer::new(writer, floor, Arc::clone(draining));
+    let mut incoming = Box::new(Incoming { reader, buffer: BytesMut::new(), complete: true });
+    let mut is_seen = true;
+    let busy = match idle {
+        Idle::Closed => return false,
+        Idle::Over => Busy::Over(Some(incoming)),
+        Idle::Request(buffer) => {
+            incoming.buffer = buffer;
+            Busy::Rests(incoming)
+        }
+        Idle::Stuck(stuck) => {
+            let Stuck { hit, leaving, keep_alive, behind } = *stuck;
+            (incoming.buffer, is_seen) = (behind, false);
+            let sent = writer.rest_of_hit(leaving, keep_alive).await;
+            if finish(session, &writer, hit, sent) { Busy::Rests(incoming) } else { Busy::Over(Some(incoming)) }
+        }
+    };
+    let busy = match busy {
+        Busy::Rests(incoming) => serve_all(session, &connection, deadline, &mut writer, incoming, is_seen).await,
+        ended => ended,
+    };
+    match busy {
+        Busy::Rests(incoming) => {
+            writer.rest();
+            session.stream = Stream::unite(incoming.reader, writer.stream);
+            deadline.set(session.shared.runtime().config.limits.keepalive_timeout);
+            true
+        }
+        Busy::Over(incoming) => {
+            close(writer, incoming).await;
+            false
+        }
+        Busy::Closed => false,
+    }
 }
 
 /// Accounts for a hit. False: the connection is to be closed.
-fn finish(session: &mut Session, hit: Hit, sent: Result<(), SinkError>) -> bool {
+fn finish(session: &mut Session, writer: &H1Writer, hit: Hit, sent: Result<(), SinkError>) -> bool {
     session.is_first = false;
     let is_sent = sent.is_ok();
     let _ = front::account(&session.shared.runtime(), hit, sent);
-    is_sent && session.writer.keeps_alive()
+    is_sent && writer.keeps_alive()
 }
 
 /// How a connection's requests went.
 enum Busy {
     /// All that came is answered.
-    Rests(Box<Session>, Box<Incoming>),
+    Rests(Box<Incoming>),
     /// The last response is written; the connection is to be closed.
-    Over(Box<Session>, Option<Box<Incoming>>),
+    Over(Option<Box<Incoming>>),
     /// It is closed.
     Closed,
 }
 
 /// Serves the requests of which something is there, one after the other. The first `is_seen` by the front or not.
-async fn busy(mut session: Box<Session>, mut incoming: Box<Incoming>, mut is_seen: bool) -> Busy {
+async fn serve_all(
+    session: &mut Session,
+    connection: &Arc<Connection>,
+    deadline: &mut Deadline<Pin<&mut Sleep>>,
+    writer: &mut H1Writer,
+    mut incoming: Box<Incoming>,
+    mut is_seen: bool,
+) -> Busy {
     while !incoming.buffer.is_empty() {
         let runtime = session.shared.runtime();
-        let request = match next::next(&mut session, &mut incoming, &runtime, std::mem::take(&mut is_seen)).await {
+        let is_seen = std::mem::take(&mut is_seen);
+        let request = match next::next(session, deadline, &mut incoming, &runtime, is_seen).await {
             Next::Closed => return Busy::Closed,
             Next::Hit(hit) => {
-                let sent = session.writer.hit(&hit).await;
-                if !finish(&mut session, hit, sent) {
-                    return Busy::Over(session, Some(incoming));
+                let sent = writer.hit(&hit).await;
+                if !finish(session, writer, hit, sent) {
+                    return Busy::Over(Some(incoming));
                 }
                 continue;
             }
@@ -148,22 +176,21 @@ async fn busy(mut session: Box<Session>, mut incoming: Box<Incoming>, mut is_see
             Next::Head(head) => framed(head),
         };
         session.is_first = false;
-        let Session { connection, writer, drain, .. } = &mut *session;
         let framed = match request {
             Ok(framed) => framed,
             Err(refusal) => {
                 writer.begin(Version::HTTP_11, false);
                 service::refuse(&runtime, connection, refusal, Sink::H1(writer)).await;
-                return Busy::Over(session, Some(incoming));
+                return Busy::Over(Some(incoming));
             }
         };
-        writer.begin(framed.head.version, framed.keep_alive && !*drain.borrow());
+        writer.begin(framed.head.version, framed.keep_alive);
         match exchange(&runtime, connection, framed, incoming, writer).await {
-            Some(returned) if returned.complete && session.writer.keeps_alive() => incoming = returned,
-            returned => return Busy::Over(session, returned),
+            Some(returned) if returned.complete && writer.keeps_alive() => incoming = returned,
+            returned => return Busy::Over(returned),
         }
     }
-    Busy::Rests(session, incoming)
+    Busy::Rests(incoming)
 }
 
 /// A head whose content is delimited beyond doubt.
@@ -247,8 +274,7 @@ fn is_websocket(head: &Head) -> bool {
 }
 
 /// Ends the connection so that the last response arrives, or, when it was cut, so that the client sees that.
-async fn close(mut session: Box<Session>, incoming: Option<Box<Incoming>>) {
-    let writer = &mut session.writer;
+async fn close(mut writer: H1Writer, incoming: Option<Box<Incoming>>) {
     if writer.is_aborted() {
         return writer.stream.reset_on_close();
     }

@@ -1,11 +1,15 @@
 //! Reading a request head of which something is there, under a deadline.
 
+use std::pin::Pin;
+
 use http::StatusCode;
 use tokio::io::AsyncReadExt as _;
+use tokio::time::Sleep;
 
 use super::Session;
 use super::body::Incoming;
 use super::parse::{self, Head};
+use crate::deadline::Deadline;
 use crate::front::{self, Hit};
 use crate::http::Refusal;
 use crate::runtime::Runtime;
@@ -26,13 +30,18 @@ pub(super) enum Next {
 /// Reads up to the end of the head that begins `incoming`'s buffer. A whole head has `head_timeout` from its first byte
 /// on, however it drips; that of the first request has it since the connection was accepted. What `is_seen` already is not
 /// for the front.
-pub(super) async fn next(session: &mut Session, incoming: &mut Incoming, runtime: &Runtime, mut is_seen: bool) -> Next {
+pub(super) async fn next(
+    session: &Session,
+    deadline: &mut Deadline<Pin<&mut Sleep>>,
+    incoming: &mut Incoming,
+    runtime: &Runtime,
+    mut is_seen: bool,
+) -> Next {
     let limits = &runtime.config.limits;
-    let Session { connection, deadline, is_first, .. } = session;
-    let mut is_set = *is_first;
+    let mut is_set = session.is_first;
     loop {
         let is_new = !std::mem::take(&mut is_seen);
-        if is_new && let Some(hit) = front::find(runtime, connection, &mut incoming.buffer) {
+        if is_new && let Some(hit) = front::find(runtime, &session.connection, &mut incoming.buffer) {
             return Next::Hit(hit);
         }
         match parse::head(&mut incoming.buffer, limits) {

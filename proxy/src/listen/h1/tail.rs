@@ -8,7 +8,7 @@ use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 
 use crate::http::SinkError;
-use crate::listen::stream::Writer;
+use crate::listen::stream::Outlet;
 use crate::stages::offload::FileSlice;
 
 /// Content that is not copied into the buffer.
@@ -36,7 +36,11 @@ impl Tail {
 
 /// Sends some of `out`, then of `tail`, and takes it off them: one system call for both, and the simplest that does it.
 /// Returns how much that was. Dropping the future loses nothing.
-pub(super) async fn write_some(stream: &mut Writer, out: &mut BytesMut, tail: &mut Tail) -> Result<u64, SinkError> {
+pub(super) async fn write_some(
+    stream: &mut impl Outlet,
+    out: &mut BytesMut,
+    tail: &mut Tail,
+) -> Result<u64, SinkError> {
     let sent = match tail {
         Tail::Memory(tail) => write_both(stream, out, tail).await?,
         Tail::File(read, slice) => match stream.plain() {
@@ -53,7 +57,7 @@ pub(super) async fn write_some(stream: &mut Writer, out: &mut BytesMut, tail: &m
     if sent == 0 { Err(SinkError::Gone) } else { Ok(sent) }
 }
 
-async fn write_both(stream: &mut Writer, out: &mut BytesMut, tail: &mut Bytes) -> Result<u64, SinkError> {
+async fn write_both(stream: &mut impl Outlet, out: &mut BytesMut, tail: &mut Bytes) -> Result<u64, SinkError> {
     let written = match (&out[..], &tail[..]) {
         (out, []) => stream.write(out).await,
         ([], tail) => stream.write(tail).await,

@@ -1,42 +1,31 @@
 //! Responses on an HTTP/1 connection.
 
-use std::cell::Cell;
-use std::future::{Future as _, poll_fn};
-use std::pin::pin;
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, StatusCode, Version};
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::gone::Gone;
+use super::leaving::Leaving;
+use super::spare;
 use super::tail::{Tail, write_some};
-use crate::front::{Content, Hit};
+use crate::front::Hit;
 use crate::http::{Length, SinkError};
+use crate::listen::draining::Draining;
 use crate::listen::stream::Writer;
 use crate::stages::offload::FileSlice;
 
 /// Content up to this size is sent in one piece with what precedes it; larger content is written from where it lies.
 const JOIN: usize = 16 * 1024;
 
-/// The same for hits, whose content is there as a whole: a second buffer costs the system call less than copying more.
-const JOIN_HIT: usize = 4 * 1024;
-
 /// Bytes of a usual head, and of small content.
 const USUAL: usize = 4 * 1024;
-
-/// Bytes of the largest buffer that is kept for the next response.
-const SPARE_MOST: usize = 64 * 1024;
-
-thread_local! {
-    /// The buffer that responses leave through. A connection keeps none while it waits.
-    static SPARE: Cell<BytesMut> = Cell::default();
-}
 
 /// Slowest reader that is served.
 #[derive(Debug, Clone, Copy)]
@@ -84,8 +73,6 @@ fn line(out: &mut BytesMut, name: &str, value: &[u8]) {
 pub(crate) struct H1Writer {
     pub(super) stream: Writer,
     out: BytesMut,
-    /// Content of a hit that goes out behind `out`, from where it lies.
-    tail: Tail,
     framing: Framing,
     floor: RateFloor,
     version: Version,
@@ -94,15 +81,14 @@ pub(crate) struct H1Writer {
     aborted: bool,
     sent: u64,
     gone: Arc<Gone>,
-    drain: watch::Receiver<bool>,
+    draining: Arc<Draining>,
 }
 
 impl H1Writer {
-    pub(super) fn new(stream: Writer, floor: RateFloor, drain: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(stream: Writer, floor: RateFloor, draining: Arc<Draining>) -> Self {
         Self {
             stream,
             out: BytesMut::new(),
-            tail: Tail::default(),
             framing: Framing::Bodiless,
             floor,
             version: Version::HTTP_11,
@@ -111,7 +97,7 @@ impl H1Writer {
             aborted: false,
             sent: 0,
             gone: Arc::default(),
-            drain,
+            draining,
         }
     }
 
@@ -126,11 +112,7 @@ impl H1Writer {
 
     /// Nothing is to be written for a while: give the buffer back.
     pub(super) fn rest(&mut self) {
-        let mut out = std::mem::take(&mut self.out);
-        out.clear();
-        if (1..=SPARE_MOST).contains(&out.capacity()) {
-            SPARE.set(out);
-        }
+        spare::keep(std::mem::take(&mut self.out));
     }
 
     /// The connection will be closed after this response: say so, if the head is not out yet.
@@ -191,9 +173,9 @@ impl H1Writer {
             self.keep_alive = false;
         }
         // A drain that began while the response was made: this connection takes no further request.
-        self.keep_alive &= !*self.drain.borrow();
+        self.keep_alive &= !self.draining.is_on();
         if self.out.capacity() == 0 {
-            self.out = SPARE.take();
+            self.out = spare::take();
         }
         self.out.reserve(USUAL);
         start(&mut self.out, status, fields);
@@ -227,47 +209,22 @@ impl H1Writer {
 
     /// A stored response that the front found.
     pub(super) async fn hit(&mut self, hit: &Hit) -> Result<(), SinkError> {
-        match poll_fn(|cx| Poll::Ready(self.poll_hit(cx, hit))).await {
-            Poll::Ready(sent) => sent,
-            Poll::Pending => self.rest_of_hit().await,
+        let keep_alive = !self.draining.is_on();
+        let mut leaving = Leaving::new(hit, !keep_alive);
+        match poll_fn(|cx| Poll::Ready(leaving.poll_send(cx, &mut self.stream))).await {
+            Poll::Ready(sent) => {
+                self.begin(Version::HTTP_11, keep_alive);
+                sent
+            }
+            Poll::Pending => self.rest_of_hit(leaving, keep_alive).await,
         }
     }
 
-    /// The same as far as the client takes it at once: one write where it is small. When it is pending,
-    /// [`rest_of_hit`](Self::rest_of_hit) sends what is left.
-    pub(super) fn poll_hit(&mut self, cx: &mut Context<'_>, hit: &Hit) -> Poll<Result<(), SinkError>> {
-        let draining = *self.drain.borrow();
-        self.begin(Version::HTTP_11, !draining);
-        self.head_sent = true;
-        if self.out.capacity() == 0 {
-            self.out = SPARE.take();
-        }
-        hit.write_head(&mut self.out, !self.keep_alive);
-        match hit.content() {
-            None => {}
-            Some(Content::Memory(content)) if content.len() <= JOIN_HIT => self.out.extend_from_slice(content),
-            Some(Content::Memory(content)) => self.tail = Tail::Memory(content.clone()),
-            Some(Content::File(slice)) => self.tail = Tail::File(Bytes::new(), slice.clone()),
-        }
-        let sent = self.poll_rest(cx);
-        if sent.is_ready() {
-            self.out.clear();
-            SPARE.set(std::mem::take(&mut self.out));
-        }
-        sent
-    }
-
-    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
-        while !self.out.is_empty() || !self.tail.is_empty() {
-            let Self { stream, out, tail, .. } = self;
-            ready!(pin!(write_some(stream, out, tail)).poll(cx))?;
-        }
-        pin!(self.stream.flush()).poll(cx).map_err(|_| SinkError::Gone)
-    }
-
-    /// What [`poll_hit`](Self::poll_hit) left, to a client that is held to the rate floor.
-    pub(super) async fn rest_of_hit(&mut self) -> Result<(), SinkError> {
-        let tail = std::mem::take(&mut self.tail);
+    /// What a client has not taken at once, and for which it is held to the rate floor.
+    pub(super) async fn rest_of_hit(&mut self, leaving: Leaving, keep_alive: bool) -> Result<(), SinkError> {
+        self.begin(Version::HTTP_11, keep_alive);
+        let Leaving { out, tail } = leaving;
+        self.out = out;
         self.write(tail).await?;
         self.stream.flush().await.map_err(|_| SinkError::Gone)
     }
