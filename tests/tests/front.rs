@@ -78,14 +78,20 @@ fn front_and_long_way_answer_alike() {
                     };
                     let (short, long) = (exchange(fields), exchange(&long));
                     if round == 1 && !fields.contains(&("Cache-Control", "no-cache")) {
-                        let seconds = |text: &str| text.replace("ttl=59", "ttl=60").replace("age: 1", "age: 0");
-                        let (short, long) = (seconds(&short.unwrap()), seconds(&long.unwrap()));
+                        let (short, long) = (without_seconds(&short.unwrap()), without_seconds(&long.unwrap()));
                         assert_eq!(short, long, "{method} {target} {fields:?}");
                     }
                 }
             }
         }
     }
+}
+
+/// The answer without what one second more changes: its age, and the date of what was made for it.
+fn without_seconds(answer: &str) -> String {
+    let answer = answer.replace("ttl=59", "ttl=60").replace("age: 1", "age: 0");
+    let is_stored = answer.contains("x-cache: HIT");
+    answer.lines().filter(|line| is_stored || !line.starts_with("date: ")).collect::<Vec<_>>().join("\n")
 }
 
 /// The same in HTTP/2; there it is `trailer` that the front leaves to the long way.
@@ -102,8 +108,8 @@ fn front_and_long_way_answer_alike_over_h2() {
                     let short = client.request(method, target, fields, b"").to_string();
                     let long = client.request(method, target, &long, b"").to_string();
                     if round == 1 && !fields.contains(&("Cache-Control", "no-cache")) {
-                        let seconds = |text: &str| text.replace("ttl=59", "ttl=60").replace("age: 1", "age: 0");
-                        assert_eq!(seconds(&short), seconds(&long), "{method} {target} {fields:?}");
+                        let (short, long) = (without_seconds(&short), without_seconds(&long));
+                        assert_eq!(short, long, "{method} {target} {fields:?}");
                     }
                 }
             }
