@@ -172,6 +172,8 @@ impl Borrow<[u8]> for CacheKey {
 pub struct ParamMatcher {
     exact: Vec<Box<[u8]>>,
     prefixes: Vec<Box<[u8]>>,
+    /// A bit for each byte that one of them begins with: most names are known by that to be none.
+    begins: [u64; 4],
 }
 
 impl ParamMatcher {
@@ -190,12 +192,28 @@ impl ParamMatcher {
             }
         }
         matcher.exact.sort_unstable();
+        for name in matcher.exact.iter().chain(&matcher.prefixes) {
+            match name.first() {
+                Some(first) => {
+                    if let Some(bits) = matcher.begins.get_mut(usize::from(first >> 6)) {
+                        *bits |= 1 << (first & 63);
+                    }
+                }
+                // It is the beginning of every name.
+                None => matcher.begins = [u64::MAX; 4],
+            }
+        }
         matcher
     }
 
     /// Whether `name` (percent-decoded, case-sensitive) is one of them.
     #[must_use]
     pub fn matches(&self, name: &[u8]) -> bool {
+        let begins =
+            |first: &u8| self.begins.get(usize::from(first >> 6)).is_some_and(|bits| bits & (1 << (first & 63)) != 0);
+        if name.first().is_some_and(|first| !begins(first)) {
+            return false;
+        }
         self.exact.binary_search_by(|known| known.as_ref().cmp(name)).is_ok()
             || self.prefixes.iter().any(|prefix| name.starts_with(prefix))
     }

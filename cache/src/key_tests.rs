@@ -124,3 +124,21 @@ fn a_star_alone_matches_every_parameter() {
     assert_eq!(shape("a=1&b=2", &["*"], false), None);
     assert!(ParamMatcher::new([""; 0]).is_empty());
 }
+
+#[test]
+fn names_are_matched_whatever_they_begin_with() {
+    let matcher = ParamMatcher::new(["utm_*", "fbclid", "\u{e9}t\u{e9}*"]);
+    for (name, is_one) in [
+        ("utm_", true),
+        ("utm_x", true),
+        ("utm", false),
+        ("fbclid", true),
+        ("fbclids", false),
+        ("\u{e9}t\u{e9}s", true),
+        ("", false),
+    ] {
+        assert_eq!(matcher.matches(name.as_bytes()), is_one, "{name}");
+    }
+    let all = ParamMatcher::new(["*"]);
+    assert!(all.matches(b"anything") && all.matches(b""));
+}

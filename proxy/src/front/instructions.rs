@@ -33,6 +33,7 @@ use crate::assemble;
 use crate::listen::Connection;
 use crate::listen::h1::counted::parse_head;
 use crate::listen::h1::ends_lines;
+use crate::listen::h2;
 use crate::runtime::Runtime;
 use crate::stages::admit::Form as TargetForm;
 use crate::stages::normalize::normalize;
@@ -41,8 +42,18 @@ use crate::stages::normalize::normalize;
 const TIMES: usize = 4096;
 
 /// The parts, each the name of a test below.
-const PARTS: [&str; 9] =
-    ["parse", "parse_front", "normalize_target", "key", "lifetime", "freshness_of_stored", "lookup", "write", "hit"];
+const PARTS: [&str; 10] = [
+    "parse",
+    "parse_front",
+    "normalize_target",
+    "key",
+    "lifetime",
+    "freshness_of_stored",
+    "lookup",
+    "write",
+    "hit",
+    "hit_h2",
+];
 
 /// What is written down as the share by which a count may be above: code that is laid out otherwise, and does the same, was
 /// seen to count 5 % more.
@@ -343,6 +354,23 @@ fn hit() {
         out.clear();
         find(&scene.runtime, &scene.connection, &mut buffer).unwrap().write_head(&mut out, false);
         assert!(buffer.is_empty() && out.starts_with(b"HTTP/1.1 200"));
+    });
+}
+
+/// The same in HTTP/2, no field known from the request before.
+#[test]
+#[ignore = "counted by counts_are_those_recorded"]
+fn hit_h2() {
+    let scene = Scene::new();
+    let mut request = vec![(":method", "GET"), (":scheme", "http"), (":authority", HOST), (":path", PATH)];
+    let text = std::str::from_utf8(REQUEST).unwrap();
+    let lines = text.lines().skip(2).filter_map(|line| line.split_once(": "));
+    let names: Vec<_> = lines.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+    request.extend(names.iter().map(|(name, value)| (&**name, *value)).filter(|(name, _)| *name != "connection"));
+    let (block, mut client) = (h2::counted::block(&request), h2::counted::Client::new());
+    counted(|| {
+        let head = client.answer(&scene.runtime, &scene.connection, black_box(&block)).unwrap();
+        assert!(head.len() > 100);
     });
 }
 

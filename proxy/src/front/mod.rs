@@ -33,13 +33,16 @@ use crate::listen::Connection;
 use crate::listen::h1::ends_lines;
 use crate::listen::h2;
 use crate::runtime::Runtime;
-use crate::stages::deliver::NAME;
 use crate::stages::offload::FileSlice;
 pub(crate) use prepare::{Preparing, prepare};
 use request::{Plain, Seen};
 
 /// Field lines looked at; a request with more takes the long way.
 const LINES: usize = 32;
+
+/// Lines of a hit and of a file, up to what changes. The name is that of the long way.
+const HIT: &str = "cache-status: Forebay; hit; ttl=";
+const OFFLOAD: &str = "cache-status: Forebay";
 
 /// A request whose answer was found.
 pub(crate) struct Hit {
@@ -88,10 +91,9 @@ impl Hit {
         let joined = usize::try_from(length).unwrap_or(usize::MAX).min(16 * 1024);
         out.reserve(self.found.head.len() + 128 + joined);
         out.extend_from_slice(&self.found.head);
-        self.late_fields(|name, value| {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b": ");
-            value.iter().for_each(|part| out.extend_from_slice(part));
+        self.late_lines(|line, rest| {
+            out.extend_from_slice(line.as_bytes());
+            out.extend_from_slice(rest);
             out.extend_from_slice(b"\r\n");
         });
         out.extend_from_slice(if closing { b"connection: close\r\n\r\n" } else { b"\r\n" });
@@ -102,23 +104,23 @@ impl Hit {
         &self.found.head
     }
 
-    /// What changes with the time: names, and values in parts.
+    /// The lines that change with the time: how each begins, and what is new in it.
     #[inline]
-    pub(crate) fn late_fields(&self, mut add: impl FnMut(&'static str, &[&[u8]])) {
+    pub(crate) fn late_lines(&self, mut add: impl FnMut(&'static str, &[u8])) {
         let Found { of, content, .. } = &self.found;
-        let (mut digits, mut more_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let mut digits = itoa::Buffer::new();
         match *of {
             Of::Stored { age, ttl } => {
-                add("age", &[digits.format(age).as_bytes()]);
-                add("cache-status", &[NAME.as_bytes(), b"; hit; ttl=", more_digits.format(ttl).as_bytes()]);
+                add("age: ", digits.format(age).as_bytes());
+                add(HIT, digits.format(ttl).as_bytes());
             }
             Of::File => {
-                add("date", &[date::field(self.entry.start).as_bytes()]);
-                add("cache-status", &[NAME.as_bytes()]);
+                add("date: ", date::field(self.entry.start).as_bytes());
+                add(OFFLOAD, b"");
             }
         }
         if let Some(content) = content {
-            add("content-length", &[digits.format(content.length()).as_bytes()]);
+            add("content-length: ", digits.format(content.length()).as_bytes());
         }
     }
 

@@ -95,38 +95,52 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// Of a path whose comparison form it is already.
-fn is_in_path(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~')
+/// What a byte is where it stands in a path or a name in comparison form.
+const OTHER: u8 = 0;
+const PLAIN: u8 = 1;
+const DOT: u8 = 2;
+const SLASH: u8 = 3;
+
+const IN_PATH: [u8; 256] = kinds(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~");
+const IN_NAME: [u8; 256] = kinds(b"abcdefghijklmnopqrstuvwxyz0123456789-");
+
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler")]
+const fn kinds(plain: &[u8]) -> [u8; 256] {
+    let mut kinds = [OTHER; 256];
+    let mut at = 0;
+    while at < plain.len() {
+        kinds[plain[at] as usize] = PLAIN;
+        at += 1;
+    }
+    kinds[b'.' as usize] = DOT;
+    kinds[b'/' as usize] = SLASH;
+    kinds
 }
 
-/// The same of a host.
-fn is_in_name(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.')
+fn kind(kinds: &[u8; 256], byte: u8) -> u8 {
+    kinds.get(usize::from(byte)).copied().unwrap_or(OTHER)
 }
 
 /// It begins with `/`. What begins with a dot may be a dot segment; several slashes are one to those who match paths.
 fn is_plain_path(path: &[u8]) -> bool {
-    let mut before = 0;
+    let (mut before, mut is_good) = (OTHER, true);
     for byte in path {
-        if !is_in_path(*byte) || (before == b'/' && matches!(byte, b'.' | b'/')) {
-            return false;
-        }
-        before = *byte;
+        let kind = kind(&IN_PATH, *byte);
+        is_good &= (kind != OTHER) & !((before == SLASH) & (kind >= DOT));
+        before = kind;
     }
-    path.first() == Some(&b'/')
+    is_good && path.first() == Some(&b'/')
 }
 
 /// It has something on each side of each dot.
 fn is_plain_name(name: &[u8]) -> bool {
-    let mut before = b'.';
+    let (mut before, mut is_good) = (DOT, true);
     for byte in name {
-        if !is_in_name(*byte) || (before == b'.' && *byte == b'.') {
-            return false;
-        }
-        before = *byte;
+        let kind = kind(&IN_NAME, *byte);
+        is_good &= matches!(kind, PLAIN | DOT) & !((before == DOT) & (kind == DOT));
+        before = kind;
     }
-    before != b'.'
+    is_good && before != DOT
 }
 
 #[cfg(test)]

@@ -173,6 +173,13 @@ fn a_hit_allocates_nothing() {
 }
 
 #[test]
+fn the_front_calls_itself_as_the_long_way_does() {
+    let name = crate::stages::deliver::NAME;
+    assert_eq!(super::OFFLOAD, format!("cache-status: {name}"));
+    assert_eq!(super::HIT, format!("cache-status: {name}; hit; ttl="));
+}
+
+#[test]
 fn a_miss_is_counted_as_what_it_costs() {
     // So that the test above can fail.
     const ANSWER: &str =

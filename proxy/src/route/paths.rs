@@ -8,10 +8,13 @@ use crate::site::PathRule;
 pub(crate) struct PathRules {
     /// To be asked one by one.
     others: Vec<PathRule>,
-    /// Those beneath any directory, without that: by the byte behind their first slash, and which these are.
-    anywhere: Vec<(u8, PathRule)>,
+    /// Those beneath any directory, without that: by the bytes behind their first slash, and which the first of these are.
+    anywhere: Vec<(Begin, PathRule)>,
     begins: [u64; 4],
 }
+
+/// Enough to tell most rules of a preset from each other.
+type Begin = [u8; 4];
 
 impl PathRules {
     /// Of the words in the configuration: see [`PathRule::new`].
@@ -19,9 +22,9 @@ impl PathRules {
         let mut rules = Self::default();
         for pattern in patterns {
             match PathRule::new(pattern) {
-                PathRule::Anywhere(rule) => match rule.text().as_bytes().get(1).copied() {
-                    Some(byte) => {
-                        rules.anywhere.push((byte, *rule));
+                PathRule::Anywhere(rule) => match begin(rule.text()) {
+                    Some(begin @ [byte, ..]) => {
+                        rules.anywhere.push((begin, *rule));
                         if let Some(bits) = rules.begins.get_mut(usize::from(byte >> 6)) {
                             *bits |= 1 << (byte & 63);
                         }
@@ -31,7 +34,7 @@ impl PathRules {
                 rule => rules.others.push(rule),
             }
         }
-        rules.anywhere.sort_by_key(|(byte, _)| *byte);
+        rules.anywhere.sort_by_key(|(begin, _)| *begin);
         rules
     }
 
@@ -44,14 +47,19 @@ impl PathRules {
 
     /// `rest` begins with a slash.
     fn begin_with(&self, rest: &str) -> bool {
-        let Some(byte) = rest.as_bytes().get(1) else { return false };
+        let Some(begin @ [byte, ..]) = begin(rest) else { return false };
         if self.begins.get(usize::from(byte >> 6)).is_none_or(|bits| bits & (1 << (byte & 63)) == 0) {
             return false;
         }
-        let from = self.anywhere.partition_point(|(begin, _)| begin < byte);
+        let from = self.anywhere.partition_point(|(known, _)| *known < begin);
         let rules = self.anywhere.get(from..).unwrap_or_default();
-        rules.iter().take_while(|(begin, _)| begin == byte).any(|(_, rule)| rule.matches(rest))
+        rules.iter().take_while(|(known, _)| *known == begin).any(|(_, rule)| rule.matches(rest))
     }
+}
+
+/// What stands behind the slash of `path`; `None` where that is too short.
+fn begin(path: &str) -> Option<Begin> {
+    path.as_bytes().get(1..)?.first_chunk().copied()
 }
 
 #[cfg(test)]

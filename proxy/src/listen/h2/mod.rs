@@ -5,6 +5,8 @@
 
 mod abuse;
 mod body;
+#[cfg(test)]
+pub(crate) mod counted;
 mod ending;
 mod frame;
 mod handle;

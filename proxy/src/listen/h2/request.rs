@@ -97,7 +97,7 @@ impl Session {
         };
         streams.answer(id, content, |out| {
             out.extend_from_slice(hit.head());
-            hit.late_fields(|name, value| hpack::field_of(out, name, value));
+            hit.late_lines(|line, rest| hpack::line(out, line, rest));
         });
         drop(streams);
         self.active = Instant::from_std(front::account(runtime, hit, Ok(())));

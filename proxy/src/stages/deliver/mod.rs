@@ -10,4 +10,6 @@ pub(crate) use conceal::conceal;
 pub(crate) use file::file;
 pub(crate) use represent::{Source, is_codable, passed, represent};
 pub(crate) use send::send;
-pub(crate) use tell::{NAME, Told, tell_of_itself, tell_of_now};
+#[cfg(test)]
+pub(crate) use tell::NAME;
+pub(crate) use tell::{Told, tell_of_itself, tell_of_now};

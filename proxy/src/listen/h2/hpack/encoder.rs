@@ -46,11 +46,14 @@ pub(in crate::listen::h2) fn field(out: &mut BytesMut, name: &str, value: &[u8])
     string(out, value);
 }
 
-/// The same, the value in parts and sent as it is: for values too short to be worth coding.
-pub(in crate::listen::h2) fn field_of(out: &mut BytesMut, name: &str, value: &[&[u8]]) {
+/// The same of a line that begins with `line` and ends with `rest`, its value as it is: too short to be worth coding.
+pub(in crate::listen::h2) fn line(out: &mut BytesMut, line: &str, rest: &[u8]) {
+    let (name, begin) = line.split_once(':').unwrap_or((line, ""));
+    let begin = begin.trim_ascii_start();
     self::name(out, name);
-    integer(out, 0, 7, value.iter().map(|part| part.len()).sum());
-    value.iter().for_each(|part| out.extend_from_slice(part));
+    integer(out, 0, 7, begin.len() + rest.len());
+    out.extend_from_slice(begin.as_bytes());
+    out.extend_from_slice(rest);
 }
 
 fn name(out: &mut BytesMut, name: &str) {

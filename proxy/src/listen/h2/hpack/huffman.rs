@@ -84,34 +84,62 @@ impl Code {
     }
 }
 
+/// Bits not looked at yet, leftmost.
+#[derive(Default)]
+struct Window {
+    bits: u64,
+    have: usize,
+}
+
+impl Window {
+    /// The symbol they begin with, and the length of its code, which may be more than there are.
+    fn first(&self) -> Option<(u16, usize)> {
+        match CODE.short.get((self.bits >> 56) as usize) {
+            Some((symbol, length @ 1..)) => Some((u16::from(*symbol), usize::from(*length))),
+            _ => CODE.find((self.bits >> 32) as u32),
+        }
+    }
+
+    fn skip(&mut self, length: usize) {
+        self.bits <<= length;
+        self.have -= length;
+    }
+}
+
 /// Appends what `coded` stands for to `out`. False when it is not well formed: it has the end of a string in it, or is
 /// padded by more than seven bits or by others than ones.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> bool {
-    // The bits not looked at yet stand leftmost.
-    let (mut bits, mut have) = (0_u64, 0_usize);
-    let mut rest = coded.iter();
+    let mut end = out.len();
+    // The shortest code has five bits.
+    out.resize(end + coded.len() * 8 / 5, 0);
+    let (mut window, mut rest) = (Window::default(), coded);
+    while let Some((chunk, behind)) = rest.split_first_chunk::<4>() {
+        window.bits |= u64::from(u32::from_be_bytes(*chunk)) << (32 - window.have);
+        window.have += 32;
+        rest = behind;
+        while window.have >= LONGEST {
+            let (Some((symbol @ 0..256, length)), Some(place)) = (window.first(), out.get_mut(end)) else {
+                return false;
+            };
+            *place = symbol as u8;
+            end += 1;
+            window.skip(length);
+        }
+    }
+    for byte in rest {
+        window.bits |= u64::from(*byte) << (56 - window.have);
+        window.have += 8;
+    }
     loop {
-        while have <= 56
-            && let Some(byte) = rest.next()
-        {
-            bits |= u64::from(*byte) << (56 - have);
-            have += 8;
+        let Some((symbol, length)) = window.first() else { return false };
+        if length > window.have {
+            out.truncate(end);
+            return window.have < 8 && window.bits.leading_ones() as usize >= window.have;
         }
-        let first = CODE.short.get((bits >> 56) as usize).copied().unwrap_or_default();
-        let (symbol, length) = match first {
-            (symbol, length @ 1..) => (u16::from(symbol), usize::from(length)),
-            _ => match CODE.find((bits >> 32) as u32) {
-                Some(found) => found,
-                None => return false,
-            },
-        };
-        if length > have {
-            return have < 8 && bits.leading_ones() as usize >= have;
-        }
-        let Ok(symbol) = u8::try_from(symbol) else { return false };
-        out.push(symbol);
-        bits <<= length;
-        have -= length;
+        let (0..256, Some(place)) = (symbol, out.get_mut(end)) else { return false };
+        *place = symbol as u8;
+        end += 1;
+        window.skip(length);
     }
 }
 

@@ -9,4 +9,4 @@ mod table;
 mod tests;
 
 pub(super) use decoder::{Decoder, Lines, Malformed};
-pub(super) use encoder::{NO_TABLE, field, field_of, head, status};
+pub(super) use encoder::{NO_TABLE, field, head, line, status};
