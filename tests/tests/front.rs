@@ -37,7 +37,7 @@ const TARGETS: [&str; 15] = [
     "//x",
 ];
 
-const FIELDS: [&[(&str, &str)]; 21] = [
+const FIELDS: [&[(&str, &str)]; 24] = [
     &[],
     &[("Accept-Encoding", "gzip")],
     &[("Accept-Encoding", "gzip, deflate, br, zstd")],
@@ -59,6 +59,9 @@ const FIELDS: [&[(&str, &str)]; 21] = [
     &[("If-Modified-Since", "Sat, 01 Jan 2000 00:00:00 GMT")],
     &[("If-Match", "\"page\"")],
     &[("Range", "bytes=1-3")],
+    &[("Connection", "Close")],
+    &[("Connection", "close, x-a"), ("X-A", "b")],
+    &[("Connection", "close"), ("If-None-Match", "\"page\""), ("Accept-Encoding", "gzip")],
 ];
 
 #[test]
@@ -102,7 +105,9 @@ fn front_and_long_way_answer_alike_over_h2() {
     let mut client = proxy.connect_h2();
     for method in ["GET", "HEAD"] {
         for target in TARGETS {
-            for fields in FIELDS.iter().filter(|fields| fields.iter().all(|(name, _)| *name != "Host")) {
+            let is_of_h2 =
+                |fields: &&&[(&str, &str)]| fields.iter().all(|(name, _)| !["Host", "Connection"].contains(name));
+            for fields in FIELDS.iter().filter(is_of_h2) {
                 let long: Vec<_> = fields.iter().copied().chain([("trailer", "x")]).collect();
                 for round in 0..2 {
                     let short = client.request(method, target, fields, b"").to_string();
@@ -129,6 +134,23 @@ fn requests_as_browsers_send_them_over_h2_are_hits() {
     let logged_in = [("cookie", "_ga=1"), ("cookie", "wordpress_logged_in_x=1")];
     assert_ne!(client.request("GET", "/page", &logged_in, b"").cache(), "HIT");
     assert_eq!(origin.requests()[1].field("cookie").as_deref(), Some("_ga=1; wordpress_logged_in_x=1"));
+}
+
+#[test]
+fn front_answers_the_last_request_of_a_connection_and_closes() {
+    let origin = site();
+    let proxy = Proxy::before(&origin);
+    assert_eq!(proxy.get("/large").status, 200);
+    assert_eq!(proxy.get("/page").status, 200);
+    for target in ["/page", "/large"] {
+        let mut client = proxy.connect();
+        let last = head("GET", target, &[("Connection", "close")]);
+        client.send([head("GET", target, &[]), last, head("GET", target, &[])].concat());
+        assert_eq!(client.read_response().field("connection"), None);
+        let answer = client.read_response();
+        assert_eq!((answer.cache(), answer.field("connection")), ("HIT", Some("close")));
+        assert_eq!(client.read_to_end(), b"", "a request behind the last is not answered");
+    }
 }
 
 /// Bytes of each page in the test of the disk tier.

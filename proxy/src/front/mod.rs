@@ -48,6 +48,8 @@ const OFFLOAD: &str = "cache-status: Forebay";
 pub(crate) struct Hit {
     found: Found,
     is_head: bool,
+    /// The client wants the connection closed behind it.
+    is_last: bool,
     entry: Entry,
     started: Instant,
 }
@@ -122,6 +124,11 @@ impl Hit {
         if let Some(content) = content {
             add("content-length: ", digits.format(content.length()).as_bytes());
         }
+    }
+
+    /// Whether the client sends no request behind it.
+    pub(crate) fn is_last(&self) -> bool {
+        self.is_last
     }
 
     /// The content to be sent; `None` for HEAD, and where there is none.
@@ -233,7 +240,7 @@ fn answer(
         None => stored::find(runtime, connection, way, site, route, &target, seen, lines)?,
     };
     let entry = entry(runtime, &site.metrics, connection, way, path, is_head, seen, &found);
-    Some(Hit { found, is_head, entry, started: Instant::now() })
+    Some(Hit { found, is_head, is_last: seen.is_last, entry, started: Instant::now() })
 }
 
 /// Counts and logs a request that was answered here; when that was.

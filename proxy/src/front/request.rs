@@ -10,6 +10,8 @@ pub(super) struct Seen<'a> {
     pub(super) user_agent: Option<&'a [u8]>,
     pub(super) if_none_match: Option<&'a [u8]>,
     pub(super) if_modified_since: Option<&'a [u8]>,
+    /// It is the last of its connection.
+    pub(super) is_last: bool,
 }
 
 impl<'a> Seen<'a> {
@@ -23,11 +25,12 @@ impl<'a> Seen<'a> {
                 b'h' if is("host") => &mut seen.host,
                 b'c' if is("cookie") => &mut seen.cookie,
                 b'c' if is("connection") => {
-                    if line.value.eq_ignore_ascii_case(b"keep-alive") {
-                        continue;
-                    } else {
+                    let is_close = line.value.eq_ignore_ascii_case(b"close");
+                    if !is_close && !line.value.eq_ignore_ascii_case(b"keep-alive") {
                         return None;
                     }
+                    seen.is_last |= is_close;
+                    continue;
                 }
                 b'c' if is("cache-control") || is("content-length") => return None,
                 b'a' if is("accept-encoding") => &mut seen.accept_encoding,
@@ -146,6 +149,19 @@ fn is_plain_name(name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_connection_options_the_usual_two_are_taken_alone() {
+        let read = |values: &[&'static str]| {
+            let line = |value: &&'static str| httparse::Header { name: "Connection", value: value.as_bytes() };
+            Seen::read(&values.iter().map(line).collect::<Vec<_>>()).map(|seen| seen.is_last)
+        };
+        assert_eq!((read(&[]), read(&["Keep-Alive"]), read(&["Close"])), (Some(false), Some(false), Some(true)));
+        assert_eq!((read(&["close", "keep-alive"]), read(&["keep-alive", "close"])), (Some(true), Some(true)));
+        for other in ["", "close, te", "upgrade", "closed"] {
+            assert_eq!(read(&[other]), None, "{other:?}");
+        }
+    }
 
     #[test]
     fn what_is_not_in_comparison_form_is_for_the_long_way() {

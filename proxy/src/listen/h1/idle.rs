@@ -91,7 +91,7 @@ fn poll_requests(cx: &mut Context<'_>, session: &mut Session, draining: &Drainin
             let Some(hit) = front::find(&runtime, connection, arrived) else {
                 return Poll::Ready(Break(Idle::Request(BytesMut::from(&arrived[..]))));
             };
-            let keep_alive = !draining.is_on();
+            let keep_alive = !hit.is_last() && !draining.is_on();
             let mut leaving = Leaving::new(&hit, !keep_alive);
             let Poll::Ready(sent) = leaving.poll_send(cx, stream) else {
                 let behind = BytesMut::from(&arrived[..]);

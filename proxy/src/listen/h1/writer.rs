@@ -209,7 +209,7 @@ impl H1Writer {
 
     /// A stored response that the front found.
     pub(super) async fn hit(&mut self, hit: &Hit) -> Result<(), SinkError> {
-        let keep_alive = !self.draining.is_on();
+        let keep_alive = !hit.is_last() && !self.draining.is_on();
         let mut leaving = Leaving::new(hit, !keep_alive);
         match poll_fn(|cx| Poll::Ready(leaving.poll_send(cx, &mut self.stream))).await {
             Poll::Ready(sent) => {
