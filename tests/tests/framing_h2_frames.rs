@@ -415,6 +415,28 @@ fn timed_heads_that_drip_end_at_the_deadline() {
     }
 }
 
+/// Hits are written without a task of their own: a client that asks for many and takes none is held to the floor all the same,
+/// and what has come of its requests does not count as incomplete.
+#[test]
+fn timed_clients_that_take_no_hits_are_let_go() {
+    for (floor, is_cut) in [("1KiB", true), ("0", false)] {
+        let limits = format!("send_rate_floor = \"{floor}\"\nsend_grace = \"1s\"\nhead_timeout = \"1s\"");
+        let origin = Origin::answering(|_| Reply::cacheable(vec![b'x'; 60_000]));
+        let proxy = Proxy::config().origin(&origin).limits(&limits).start();
+        assert_eq!(proxy.connect_h2().get("/page").status, 200);
+        let mut client = RawH2::connect(proxy.https(), HOST);
+        client.send(SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
+        client.send(WINDOW_UPDATE, 0, 0, &[0x7f, 0, 0, 0]);
+        // 24 MB: more than the buffers of both sides hold.
+        for stream in 0..400 {
+            client.send(HEADERS, END, stream * 2 + 1, &to("/page"));
+        }
+        std::thread::sleep(Duration::from_secs(4));
+        let came = (0..400).take_while(|stream| response(&mut client, stream * 2 + 1).is_ok()).count();
+        assert_eq!(came < 400, is_cut, "{floor}: {came} responses");
+    }
+}
+
 /// Random frames, most of them nearly right: no connection takes another one's with it.
 #[test]
 fn nonsense_is_refused_and_nothing_else_suffers() {

@@ -23,6 +23,17 @@ pub(super) enum Ending {
     Final(Instant),
 }
 
+/// What a connection has a deadline for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// A frame or head that has begun is whole.
+    Whole,
+    /// The client has taken what was written.
+    Taken,
+    /// It is used, or the end goes on.
+    Used,
+}
+
 impl Session {
     /// First step.
     pub(super) fn announce_end(&mut self) {
@@ -43,36 +54,47 @@ impl Session {
         matches!(self.ending, Ending::Final(_)) && self.tasks.is_empty() && self.streams.lock().open() == 0
     }
 
-    /// Until when something has to happen.
-    fn due(&self) -> Option<Instant> {
+    /// What has to happen next, and until when.
+    fn due(&self) -> Option<(Instant, Due)> {
         let runtime = self.shared.runtime();
         let limits = &runtime.config.limits;
-        let incomplete = self.incomplete.filter(|_| self.tasks.is_empty()).map(|since| since + limits.head_timeout);
+        let is_idle = self.tasks.is_empty();
+        let incomplete = self.incomplete.filter(|_| is_idle).map(|since| since + limits.head_timeout);
+        let stalled = self.stalled.filter(|_| limits.send_rate_floor > 0).map(|(since, _)| since + limits.send_grace);
         let rest = match self.ending {
-            Ending::No => self.tasks.is_empty().then(|| self.active + limits.keepalive_timeout),
+            Ending::No => is_idle.then(|| self.active + limits.keepalive_timeout),
             Ending::Announced(at) => Some(at + ROUND_TRIP),
-            Ending::Final(at) => self.tasks.is_empty().then(|| self.active.max(at) + limits.head_timeout),
+            Ending::Final(at) => is_idle.then(|| self.active.max(at) + limits.head_timeout),
         };
-        [incomplete, rest].into_iter().flatten().min()
+        let all = [(incomplete, Due::Whole), (stalled, Due::Taken), (rest, Due::Used)];
+        all.into_iter().filter_map(|(at, due)| Some((at?, due))).min_by_key(|(at, _)| *at)
     }
 
     /// Does what is to be done when nothing happened.
     pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
-        let Some(due) = self.due() else { return Poll::Pending };
-        self.deadline.set_at(due);
+        let Some((at, due)) = self.due() else { return Poll::Pending };
+        self.deadline.set_at(at);
         if self.deadline.poll_passed(cx).is_pending() {
             return Poll::Pending;
         }
-        let is_incomplete = self.incomplete.is_some() && self.tasks.is_empty();
-        match self.ending {
-            _ if is_incomplete => return Poll::Ready(Over::Error(Code::No)),
-            Ending::No => self.announce_end(),
-            Ending::Announced(_) => self.settle_end(),
+        match (due, self.ending) {
+            (Due::Whole, _) => return Poll::Ready(Over::Error(Code::No)),
+            (Due::Taken, _) if self.is_too_slow() => return Poll::Ready(Over::Gone),
+            (Due::Taken, _) => self.stalled = Some((Instant::now(), 0)),
+            (Due::Used, Ending::No) => self.announce_end(),
+            (Due::Used, Ending::Announced(_)) => self.settle_end(),
             // Nothing of the rest was taken.
-            Ending::Final(_) => return Poll::Ready(Over::Gone),
+            (Due::Used, Ending::Final(_)) => return Poll::Ready(Over::Gone),
         }
-        // What was said now has to be written.
+        // What was said now has to be written, and something else is due.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether the client has taken less than the rate floor asks for since it let us wait.
+    fn is_too_slow(&self) -> bool {
+        let limits = &self.shared.runtime().config.limits;
+        let asked = limits.send_rate_floor.saturating_mul(limits.send_grace.as_secs().max(1));
+        self.stalled.is_some_and(|(_, taken)| taken < asked)
     }
 }

@@ -68,6 +68,8 @@ struct Session {
     writing: BytesMut,
     /// How much of that the client has taken.
     written: usize,
+    /// Since when the client has let us wait, and how much it has taken since.
+    stalled: Option<(Instant, u64)>,
     ending: Ending,
     deadline: Deadline,
     /// When a request last came or was answered.
@@ -134,6 +136,7 @@ impl Session {
             patience: Patience::new(),
             writing: BytesMut::new(),
             written: 0,
+            stalled: None,
             ending: Ending::No,
             deadline: Deadline::new(limits.head_timeout),
             active: now,

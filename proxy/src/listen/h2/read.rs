@@ -91,7 +91,9 @@ impl Session {
     fn keep(&mut self, rest: &[u8]) {
         // An idle connection holds no buffer.
         self.unread = BytesMut::from(rest);
-        let is_incomplete = !rest.is_empty() || self.block.is_some() || self.expected != Expected::Frame;
+        // Or it is whole, and waits for the client to take what it asked for before.
+        let waits = self.streams.lock().out.len() >= MOST;
+        let is_incomplete = (!rest.is_empty() && !waits) || self.block.is_some() || self.expected != Expected::Frame;
         self.incomplete = if is_incomplete { self.incomplete.or_else(|| Some(Instant::now())) } else { None };
     }
 

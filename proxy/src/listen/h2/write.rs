@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use tokio::io::AsyncWrite as _;
@@ -37,9 +37,17 @@ impl Session {
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             while let Some(rest @ [_, ..]) = self.writing.get(self.written..) {
-                match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
-                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    written => self.written += written,
+                let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(cx, rest) else {
+                    self.stalled.get_or_insert_with(|| (Instant::now(), 0));
+                    return Poll::Pending;
+                };
+                let written = written?;
+                if written == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                self.written += written;
+                if let Some((_, taken)) = &mut self.stalled {
+                    *taken += written as u64;
                 }
             }
             let mut streams = self.streams.lock();
@@ -56,6 +64,7 @@ impl Session {
                 give_back(unused);
                 give_back(std::mem::take(&mut self.writing));
                 self.written = 0;
+                self.stalled = None;
                 return Pin::new(&mut self.stream).poll_flush(cx);
             }
             self.writing.clear();
