@@ -336,6 +336,21 @@ fn heads_that_are_too_large_are_answered_and_the_connection_goes_on() {
     assert_eq!(client.fate(3), Fate::Status(200));
 }
 
+/// Even the largest that can be allowed is more than a frame for each of its parts.
+#[test]
+fn heads_of_the_largest_size_may_come_in_frames_as_small_as_need_be() {
+    let proxy = Proxy::config().origin(&echo()).limits("head_size = \"1MiB\"").start();
+    let mut client = RawH2::connect(proxy.https(), HOST);
+    let long = "x".repeat(1_000_000);
+    let block = encode(&[&FIELDS[..], &[("x", &long)]].concat());
+    let pieces: Vec<_> = block.chunks(16 * 1024).collect();
+    client.send(HEADERS, frame::END_STREAM, 1, pieces[0]);
+    for (place, piece) in pieces.iter().enumerate().skip(1) {
+        client.send(frame::CONTINUATION, if place + 1 == pieces.len() { frame::END_HEADERS } else { 0 }, 1, piece);
+    }
+    assert_eq!(client.fate(1), Fate::Status(200));
+}
+
 #[test]
 fn rfc9113_6_10_a_head_may_go_on_in_further_frames() {
     let proxy = Proxy::before(&echo());

@@ -1,21 +1,25 @@
 //! What a client may cost without asking for anything that is answered: each kind of flood known from HTTP/2 is made of
 //! frames that are cheap to send and are not followed by a response (CVE-2023-44487, CVE-2025-8671, CVE-2019-9512 to 9518, CVE-2024-27316).
 
+use super::frame;
+
 /// Requests that may be given up beyond those that were answered: a page full of pictures that is left.
 const GIVEN_UP: u32 = 200;
 
 /// Frames without use, beyond one for each request and each frame of content.
 const USELESS: u32 = 1000;
 
-/// Frames that a head may come in.
-const PIECES: u32 = 16;
+/// Frames that a head may come in, beyond those that one of the largest size needs.
+const PIECES: usize = 16;
 
 /// What is left of a connection's patience.
 #[derive(Debug)]
 pub(super) struct Patience {
     given_up: u32,
     useless: u32,
-    pieces: u32,
+    /// Frames that the present head came in, and how many those of any may be.
+    pieces: usize,
+    most_pieces: usize,
 }
 
 /// It is at its end.
@@ -23,8 +27,9 @@ pub(super) struct Patience {
 pub(super) struct Exhausted;
 
 impl Patience {
-    pub(super) fn new() -> Self {
-        Self { given_up: 0, useless: 0, pieces: 0 }
+    /// With a client whose heads may have `head_size` bytes.
+    pub(super) fn new(head_size: usize) -> Self {
+        Self { given_up: 0, useless: 0, pieces: 0, most_pieces: PIECES + head_size / frame::LARGEST }
     }
 
     /// A request came, or content of one.
@@ -57,7 +62,7 @@ impl Patience {
     /// A head went on in another frame.
     pub(super) fn piece(&mut self) -> Result<(), Exhausted> {
         self.pieces += 1;
-        if self.pieces > PIECES { Err(Exhausted) } else { Ok(()) }
+        if self.pieces > self.most_pieces { Err(Exhausted) } else { Ok(()) }
     }
 
     /// A head is whole.

@@ -133,7 +133,7 @@ impl Session {
             expected: Expected::Preface,
             block: None,
             last: 0,
-            patience: Patience::new(),
+            patience: Patience::new(limits.head_size),
             writing: BytesMut::new(),
             written: 0,
             stalled: None,
