@@ -1,8 +1,10 @@
 //! Unsafe methods invalidate (RFC 9111, section 4.4); strangers do not purge (rows 42 and 43).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 
-use forebay_tests::{Origin, Proxy, Reply};
+use forebay_tests::client_h1::head;
+use forebay_tests::{Origin, Proxy, Reply, assert_eventually};
 
 /// GETs are numbered and stored; other methods are answered with this.
 fn origin(unsafe_reply: impl Fn() -> Reply + Send + Sync + 'static) -> Origin {
@@ -60,6 +62,34 @@ fn safe_methods_do_not_invalidate() {
     for method in ["HEAD", "OPTIONS"] {
         send(&proxy, method, "/x");
         assert_eq!(proxy.get("/x").cache(), "HIT", "{method}");
+    }
+}
+
+/// RFC 9111, section 3.5: `public` lets a response to credentials be stored, unless what it stands for was changed meanwhile.
+#[test]
+fn response_to_credentials_that_an_unsafe_method_overtook_is_not_stored() {
+    for is_overtaken in [false, true] {
+        let gate = Arc::new(Barrier::new(2));
+        let opens = Arc::clone(&gate);
+        let origin =
+            Origin::answering(move |request| match (request.method.as_str(), request.field("Authorization")) {
+                ("GET", Some(_)) => {
+                    opens.wait();
+                    Reply::ok("old").field("Cache-Control", "public, max-age=60")
+                }
+                ("GET", None) => Reply::cacheable("new"),
+                _ => Reply::ok("done"),
+            });
+        let proxy = Proxy::before(&origin);
+        let mut early = proxy.connect();
+        early.send(head("GET", "/x", &[("Authorization", "Basic YTpi")]));
+        assert_eventually!(origin.total() == 1);
+        if is_overtaken {
+            assert_eq!(send(&proxy, "POST", "/x"), 200);
+        }
+        gate.wait();
+        assert_eq!(early.read_response().text(), "old");
+        assert_eq!(proxy.get("/x").text(), if is_overtaken { "new" } else { "old" });
     }
 }
 

@@ -143,13 +143,14 @@ impl Streams {
         if let Some(broken) = stream.broken {
             return Poll::Ready(Err(broken));
         }
-        let Some(content) = stream.inbox.pop_front() else {
+        if stream.inbox.is_empty() {
             if stream.remote_ended {
                 return Poll::Ready(Ok(None));
             }
             stream.reader = Some(cx.waker().clone());
             return Poll::Pending;
-        };
+        }
+        let content = std::mem::take(&mut stream.inbox).freeze();
         self.released(id, content.len());
         self.wake();
         Poll::Ready(Ok(Some(content)))
@@ -163,8 +164,8 @@ impl Streams {
     fn drop_reader(&mut self, id: u32) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         stream.has_reader = false;
-        let unread: usize = stream.inbox.drain(..).map(|bytes| bytes.len()).sum();
-        self.release(unread);
+        let unread = std::mem::take(&mut stream.inbox);
+        self.release(unread.len());
         self.settle(id);
         self.wake();
     }

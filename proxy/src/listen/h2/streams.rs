@@ -45,8 +45,8 @@ pub(super) struct Stream {
     pub(super) local_ended: bool,
     pub(super) writer: Option<Waker>,
     pub(super) has_writer: bool,
-    /// Content that came and was not read yet.
-    pub(super) inbox: VecDeque<Bytes>,
+    /// Content that came and was not read yet: in one piece, however small the frames were.
+    pub(super) inbox: BytesMut,
     /// Content we take.
     receives: i64,
     /// Content that was read, and was not told of.
@@ -156,7 +156,7 @@ impl Streams {
             local_ended: false,
             writer: None,
             has_writer: true,
-            inbox: VecDeque::new(),
+            inbox: BytesMut::new(),
             receives: i64::from(STREAM_WINDOW),
             consumed: 0,
             declared,
@@ -235,8 +235,8 @@ impl Streams {
         stream.declared = left.flatten();
         stream.remote_ended = ends;
         let is_read = stream.has_reader;
-        if is_read && !content.is_empty() {
-            stream.inbox.push_back(Bytes::copy_from_slice(content));
+        if is_read {
+            stream.inbox.extend_from_slice(content);
         }
         stream.reader.take().into_iter().for_each(Waker::wake);
         self.released(id, if is_read { counted - content.len() } else { 0 });
@@ -399,9 +399,9 @@ impl Streams {
         stream.broken.get_or_insert(why);
         stream.queue.clear();
         stream.queued = 0;
-        let unread: usize = stream.inbox.drain(..).map(|bytes| bytes.len()).sum();
+        let unread = std::mem::take(&mut stream.inbox);
         stream.wake();
-        self.release(unread);
+        self.release(unread.len());
         self.settle(id);
     }
 
