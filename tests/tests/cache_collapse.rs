@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use forebay_tests::client_h1::{Client, head};
+use forebay_tests::origin::Ending;
 use forebay_tests::{Origin, Proxy, Reply, assert_eventually};
 
 /// This many connections, each with a request for the target sent.
@@ -172,4 +173,25 @@ fn failure_of_the_fill_is_an_answer_to_all_who_waited() {
     for mut client in clients {
         assert_eq!(client.read_response().status, 502);
     }
+}
+
+/// What is known not to be shared is fetched for nobody else: it keeps no AP server busy for a client that has left.
+#[test]
+fn what_is_not_shared_is_not_fetched_for_a_client_that_left() {
+    let origin = Origin::answering(|request| match request.field("X-Hang") {
+        None => Reply::ok("page").field("Cache-Control", "no-store"),
+        Some(_) => Reply::silence(Ending::Hang),
+    });
+    let proxy = Proxy::before(&origin);
+    let mut h2 = proxy.connect_h2();
+    assert_eq!((proxy.get("/x").text(), h2.get("/x").text()), ("page", "page"));
+    let mut client = proxy.connect();
+    client.send(head("GET", "/x", &[("X-Hang", "1")]));
+    let pending = h2.start("GET", "/x", &[("x-hang", "1")], true);
+    assert_eventually!(origin.total() == 4);
+    assert_eq!(origin.connections().iter().filter(|connection| connection.closed.is_none()).count(), 2);
+    drop(client);
+    assert_eventually!(origin.connections().iter().filter(|connection| connection.closed.is_none()).count() == 1);
+    pending.cancel();
+    assert_eventually!(origin.connections().iter().all(|connection| connection.closed.is_some()));
 }

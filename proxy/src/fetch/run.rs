@@ -72,6 +72,8 @@ pub(crate) struct StorePlan {
     pub(crate) candidates: Vec<Variant>,
     /// It is for one request, of a kind of its own (credentials, POST): what comes of it says nothing about others.
     pub(crate) of_one: bool,
+    /// Nobody can join it: it ends when its client leaves.
+    pub(crate) is_alone: bool,
     /// Parts are stored, and this is missing: it is asked for instead of the whole.
     pub(crate) completion: Option<Completion>,
     /// Why what comes is shared while it arrives but not stored, where that was found out.
@@ -213,7 +215,7 @@ async fn fetch(job: &mut Job, plan: &mut StorePlan, answer: Answer, report: &mut
             // What is for one client is not fetched for nobody.
             tokio::select! {
                 begun = job.begin(&outbound, body, waits, &answer, report) => begun,
-                () = answer.abandoned(), if plan.of_one => return Ok(()),
+                () = answer.abandoned(), if plan.is_alone => return Ok(()),
             }
         };
         let (exchange, head) = match begun {

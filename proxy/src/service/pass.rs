@@ -45,6 +45,7 @@ pub(super) async fn pass(
         route: Arc::clone(&visit.route),
         candidates: Vec::new(),
         of_one: true,
+        is_alone: true,
         completion: None,
         unkept: None,
         shared: None,

@@ -63,7 +63,7 @@ pub(crate) async fn obtain(
     // Nor must a bot's that will have to wait: people would wait with it.
     let is_held_up = || !lasting.fills.is_in_flight(&wanted.key) && wanted.pool.is_shut_to_bot(&wanted.forwarded);
     if directives.no_store || lasting.not_shared.contains_key(&wanted.key) || is_held_up() {
-        return lead(context, wanted, lasting.fills.alone(&wanted.key), sink).await;
+        return by_itself(context, wanted, false, sink).await;
     }
     let mut variance = Vec::new();
     for _ in 0..ROUNDS {
@@ -106,7 +106,7 @@ pub(crate) async fn obtain(
         }
     }
     context.collapsed = false;
-    lead(context, wanted, lasting.fills.alone(&wanted.key), sink).await
+    by_itself(context, wanted, false, sink).await
 }
 
 /// Whether a purge that was issued before this request came concerns a response whose fill began before that purge.
@@ -158,10 +158,20 @@ async fn lead(
 
 /// Gets a response for `wanted` that is for one client: it says nothing about others.
 pub(crate) async fn alone(context: &mut Context, wanted: &Wanted, sink: &mut Sink<'_>) -> Result<Arrived, FetchError> {
+    by_itself(context, wanted, true, sink).await
+}
+
+/// The same by a fill that nobody joins, whether it is of one client or not.
+async fn by_itself(
+    context: &mut Context,
+    wanted: &Wanted,
+    of_one: bool,
+    sink: &mut Sink<'_>,
+) -> Result<Arrived, FetchError> {
     let leader = context.lasting().fills.alone(&wanted.key);
     let mut job = job(context, wanted, leader, false);
     if let Some(plan) = &mut job.store {
-        plan.of_one = true;
+        (plan.of_one, plan.is_alone) = (of_one, true);
     }
     wait(context, job, sink).await
 }
@@ -201,6 +211,7 @@ fn job(context: &Context, wanted: &Wanted, leader: Leader<FetchError>, backgroun
             leader,
             candidates: wanted.candidates.clone(),
             of_one: false,
+            is_alone: false,
             completion: wanted.completion.clone(),
             unkept: None,
             shared: None,
@@ -211,14 +222,14 @@ fn job(context: &Context, wanted: &Wanted, leader: Leader<FetchError>, backgroun
     }
 }
 
-/// Runs `job` and waits for its head, passing interim responses and `100 Continue` on meanwhile. A pass ends when its client
-/// leaves; a fill goes on, for the next one.
+/// Runs `job` and waits for its head, passing interim responses and `100 Continue` on meanwhile. A pass and a fill that nobody
+/// can join end when their client leaves; other fills go on, for the next one.
 pub(crate) async fn wait(context: &mut Context, job: Job, sink: &mut Sink<'_>) -> Result<Arrived, FetchError> {
     let (answer, listener) = fetch::channel();
-    let is_pass = job.store.as_ref().is_none_or(|plan| plan.of_one);
+    let is_alone = job.store.as_ref().is_none_or(|plan| plan.is_alone);
     // Boxed: a task's future is moved about while it is spawned, and this one is large.
     let mut running = Running(Some(Box::pin(fetch::run(job, answer))));
-    if !is_pass {
+    if !is_alone {
         running.go_on_alone();
     }
     let mut continue_wanted = context.request.continue_wanted.take();
@@ -238,7 +249,7 @@ pub(crate) async fn wait(context: &mut Context, job: Job, sink: &mut Sink<'_>) -
                 if let Poll::Ready(heard) = listener.poll_heard(cx, running.0.is_none()) {
                     return Poll::Ready(Turn::Heard(heard));
                 }
-                if is_pass { gone.as_mut().poll(cx).map(|()| Turn::Gone) } else { Poll::Pending }
+                if is_alone { gone.as_mut().poll(cx).map(|()| Turn::Gone) } else { Poll::Pending }
             })
             .await
         };
