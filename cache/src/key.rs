@@ -172,8 +172,30 @@ impl Borrow<[u8]> for CacheKey {
 pub struct ParamMatcher {
     exact: Vec<Box<[u8]>>,
     prefixes: Vec<Box<[u8]>>,
-    /// A bit for each byte that one of them begins with: most names are known by that to be none.
-    begins: [u64; 4],
+    /// What they begin with: most names are known by that to be none.
+    begins: ByteSet,
+}
+
+/// Bytes, a bit for each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ByteSet([u64; 4]);
+
+impl ByteSet {
+    /// All bytes.
+    pub const ALL: Self = Self([u64::MAX; 4]);
+
+    /// Adds one.
+    pub fn insert(&mut self, byte: u8) {
+        if let Some(bits) = self.0.get_mut(usize::from(byte >> 6)) {
+            *bits |= 1 << (byte & 63);
+        }
+    }
+
+    /// Whether it is one of them.
+    #[must_use]
+    pub fn contains(self, byte: u8) -> bool {
+        self.0.get(usize::from(byte >> 6)).is_some_and(|bits| bits & (1 << (byte & 63)) != 0)
+    }
 }
 
 impl ParamMatcher {
@@ -194,13 +216,9 @@ impl ParamMatcher {
         matcher.exact.sort_unstable();
         for name in matcher.exact.iter().chain(&matcher.prefixes) {
             match name.first() {
-                Some(first) => {
-                    if let Some(bits) = matcher.begins.get_mut(usize::from(first >> 6)) {
-                        *bits |= 1 << (first & 63);
-                    }
-                }
+                Some(first) => matcher.begins.insert(*first),
                 // It is the beginning of every name.
-                None => matcher.begins = [u64::MAX; 4],
+                None => matcher.begins = ByteSet::ALL,
             }
         }
         matcher
@@ -209,9 +227,7 @@ impl ParamMatcher {
     /// Whether `name` (percent-decoded, case-sensitive) is one of them.
     #[must_use]
     pub fn matches(&self, name: &[u8]) -> bool {
-        let begins =
-            |first: &u8| self.begins.get(usize::from(first >> 6)).is_some_and(|bits| bits & (1 << (first & 63)) != 0);
-        if name.first().is_some_and(|first| !begins(first)) {
+        if name.first().is_some_and(|first| !self.begins.contains(*first)) {
             return false;
         }
         self.exact.binary_search_by(|known| known.as_ref().cmp(name)).is_ok()

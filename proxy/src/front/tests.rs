@@ -97,9 +97,8 @@ fn ask_h2(stream: &mut TcpStream, round: u32, times: usize) {
 
 /// Allocations of [`HITS`] requests that were made before.
 fn allocations(answer: &'static str, request: &'static str, length: usize) -> u64 {
-    let serve = |shared, connection, stream, _drain| -> Serving {
-        Box::pin(h1::serve(shared, connection, stream, Arc::default(), ()))
-    };
+    let serve =
+        |shared, connection, stream| -> Serving { Box::pin(h1::serve(shared, connection, stream, Arc::default(), ())) };
     measure(answer, serve, move |stream, _| ask(stream, request, length, HITS))
 }
 
@@ -119,7 +118,7 @@ type Serving = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 /// The same of a connection that is served by `serve`, where `ask` asks in two rounds.
 fn measure(
     answer: &'static str,
-    serve: fn(Arc<Shared>, Connection, Stream, watch::Receiver<bool>) -> Serving,
+    serve: fn(Arc<Shared>, Connection, Stream) -> Serving,
     ask: impl Fn(&mut TcpStream, u32) + Copy + Send + 'static,
 ) -> u64 {
     let (shared, _directory) = shared(answer);
@@ -128,11 +127,10 @@ fn measure(
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, address) = listener.accept().unwrap();
     stream.set_nonblocking(true).unwrap();
-    let (_drain, draining) = watch::channel(false);
     tasks.block_on(async {
         let stream = Stream::Plain(tokio::net::TcpStream::from_std(stream).unwrap());
         let connection = Connection { client: address, tls: None, visitor: None };
-        tokio::spawn(serve(shared, connection, stream, draining));
+        tokio::spawn(serve(shared, connection, stream));
     });
     let mut count = 0;
     // The first go makes what is counted in the second, and fills the thread's buffers.
@@ -155,8 +153,8 @@ const ANSWER: &str = "HTTP/1.1 200 OK\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\n
 
 #[test]
 fn a_hit_in_http2_allocates_nothing() {
-    let serve = |shared, connection, stream, drain| -> Serving {
-        Box::pin(h2::serve(shared, Arc::new(connection), stream, drain))
+    let serve = |shared, connection, stream| -> Serving {
+        Box::pin(h2::serve(shared, Arc::new(connection), stream, Arc::default()))
     };
     let count = measure(ANSWER, serve, |stream, round| ask_h2(stream, round, HITS));
     assert!(count <= OTHERS, "{count} for {HITS} hits");

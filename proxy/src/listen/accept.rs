@@ -76,7 +76,6 @@ struct Accepted {
     socket: TcpStream,
     peer: SocketAddr,
     open: Open,
-    drain: watch::Receiver<bool>,
     draining: Arc<Draining>,
 }
 
@@ -130,8 +129,8 @@ pub(crate) async fn run(shared: Arc<Shared>, listener: Listener, mut drain: watc
                 // Responses are written whole; waiting for more to send would only add latency.
                 let _ = stream.set_nodelay(true);
                 let open = Open::new(Arc::clone(&settings), Arc::clone(&shared.connections));
-                let (shared, drain, draining) = (Arc::clone(&shared), drain.clone(), Arc::clone(&draining));
-                let accepted = Accepted { shared, socket: stream, peer, open, drain, draining };
+                let (shared, draining) = (Arc::clone(&shared), Arc::clone(&draining));
+                let accepted = Accepted { shared, socket: stream, peer, open, draining };
                 if settings.has_requests_first() {
                     accepted.serve(peer);
                 } else {
@@ -234,7 +233,7 @@ async fn establish(mut accepted: Box<Accepted>) -> Option<(Open, Session)> {
         accepted.serve(client);
         return None;
     }
-    let Accepted { shared, mut socket, mut open, drain, draining, .. } = *accepted;
+    let Accepted { shared, mut socket, mut open, draining, .. } = *accepted;
     let metrics = &shared.lasting.metrics;
     let client = admit(&shared, &mut open, client).ok()?;
     let Some(tls) = &settings.tls else {
@@ -305,7 +304,7 @@ async fn establish(mut accepted: Box<Accepted>) -> Option<(Open, Session)> {
     let connection = Connection { client, tls: Some(version), visitor };
     let stream = Stream::Tls(Box::new(stream));
     if is_h2 {
-        return Some((open, Box::pin(h2::serve(shared, Arc::new(connection), stream, drain))));
+        return Some((open, Box::pin(h2::serve(shared, Arc::new(connection), stream, draining))));
     }
     tokio::spawn(h1::serve(shared, connection, stream, draining, open));
     None

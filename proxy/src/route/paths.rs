@@ -1,6 +1,8 @@
 //! Many path rules, asked at once. A preset has fifty of them, most beneath any directory: asked one after the other, they
 //! took longer than all the rest of a hit.
 
+use forebay_cache::key::ByteSet;
+
 use crate::site::PathRule;
 
 /// Rules of which any may match.
@@ -10,7 +12,7 @@ pub(crate) struct PathRules {
     others: Vec<PathRule>,
     /// Those beneath any directory, without that: by the bytes behind their first slash, and which the first of these are.
     anywhere: Vec<(Begin, PathRule)>,
-    begins: [u64; 4],
+    begins: ByteSet,
 }
 
 /// Enough to tell most rules of a preset from each other.
@@ -25,9 +27,7 @@ impl PathRules {
                 PathRule::Anywhere(rule) => match begin(rule.text()) {
                     Some(begin @ [byte, ..]) => {
                         rules.anywhere.push((begin, *rule));
-                        if let Some(bits) = rules.begins.get_mut(usize::from(byte >> 6)) {
-                            *bits |= 1 << (byte & 63);
-                        }
+                        rules.begins.insert(byte);
                     }
                     None => rules.others.push(PathRule::Anywhere(rule)),
                 },
@@ -48,7 +48,7 @@ impl PathRules {
     /// `rest` begins with a slash.
     fn begin_with(&self, rest: &str) -> bool {
         let Some(begin @ [byte, ..]) = begin(rest) else { return false };
-        if self.begins.get(usize::from(byte >> 6)).is_none_or(|bits| bits & (1 << (byte & 63)) == 0) {
+        if !self.begins.contains(byte) {
             return false;
         }
         let from = self.anywhere.partition_point(|(known, _)| *known < begin);

@@ -7,10 +7,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt as _;
 
-use super::spare;
 use super::tail::{Tail, write_some};
 use crate::front::{Content, Hit};
 use crate::http::SinkError;
+use crate::listen::spare;
 use crate::listen::stream::Outlet;
 
 /// Content up to this size is sent in one piece with its head: a second buffer costs the system call less than copying more.

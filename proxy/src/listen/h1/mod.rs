@@ -10,7 +10,6 @@ mod idle;
 mod leaving;
 mod next;
 mod parse;
-mod spare;
 mod tail;
 mod writer;
 
@@ -21,10 +20,11 @@ use bytes::BytesMut;
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, Method, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::{Duration, Instant, Sleep, sleep, timeout, timeout_at};
+use tokio::time::{Sleep, sleep, timeout};
 
 use super::Connection;
 use super::draining::Draining;
+use super::linger::{LINGER, linger};
 use super::stream::Stream;
 use crate::front::{self, Hit};
 use crate::http::{Refusal, Request, RequestBody, Sink, SinkError};
@@ -44,11 +44,6 @@ pub(crate) use writer::{H1Writer, RateFloor, start};
 
 /// Pipelined requests read while one is served, bytes.
 const READ_AHEAD: usize = 64 * 1024;
-
-/// How long, and how many bytes, a client may go on sending after a response that closes the connection. Closing with
-/// unread bytes would reset the connection and could destroy the response on its way.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 256 * 1024;
 
 /// A connection's state between requests. It lies in the connection's future and is never moved: a future keeps room for
 /// each place a value is moved through, and most connections wait most of the time.
@@ -94,7 +89,7 @@ async fn attend(
     let Some((reader, writer)) = session.stream.take().map(Stream::split) else { return false };
     let floor = {
         let limits = &session.shared.runtime().config.limits;
-        RateFloor { rate: limits.send_rate_floor, grace: limits.send_grace }
+        RateFloor::of(limits)
     };
     let connection = Arc::new(session.connection.clone());
     let mut writer = H1Writer::new(writer, floor, Arc::clone(draining));
@@ -280,14 +275,5 @@ async fn close(mut writer: H1Writer, incoming: Option<Box<Incoming>>) {
     }
     let _ = writer.stream.shutdown().await;
     let Some(mut incoming) = incoming else { return };
-    let until = Instant::now() + LINGER;
-    let mut discarded = 0;
-    while discarded < LINGER_BYTES {
-        incoming.buffer.clear();
-        incoming.buffer.reserve(HEAD_READ);
-        match timeout_at(until, incoming.reader.read_buf(&mut incoming.buffer)).await {
-            Ok(Ok(read)) if read > 0 => discarded += read,
-            _ => return,
-        }
-    }
+    linger(&mut incoming.reader).await;
 }

@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use forebay_config::model::Limits;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, StatusCode, Version};
 use tokio::io::AsyncWriteExt as _;
@@ -13,11 +14,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::gone::Gone;
 use super::leaving::Leaving;
-use super::spare;
 use super::tail::{Tail, write_some};
 use crate::front::Hit;
 use crate::http::{Length, SinkError};
 use crate::listen::draining::Draining;
+use crate::listen::spare;
 use crate::listen::stream::Writer;
 use crate::stages::offload::FileSlice;
 
@@ -34,6 +35,17 @@ pub(crate) struct RateFloor {
     pub(crate) rate: u64,
     /// How long a reader may stay beneath it.
     pub(crate) grace: Duration,
+}
+
+impl RateFloor {
+    pub(crate) fn of(limits: &Limits) -> Self {
+        Self { rate: limits.send_rate_floor, grace: limits.send_grace }
+    }
+
+    /// Bytes that have to be taken each time the grace is over.
+    pub(crate) fn enough(self) -> u64 {
+        self.rate.saturating_mul(self.grace.as_secs().max(1))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -295,7 +307,7 @@ impl H1Writer {
             }
             let (ends, so_far) = *window.get_or_insert_with(|| (Instant::now() + floor.grace, 0_u64));
             let so_far = so_far + timeout_at(ends, writing).await.map_err(|_| SinkError::TooSlow)??;
-            let enough = so_far >= floor.rate.saturating_mul(floor.grace.as_secs().max(1));
+            let enough = so_far >= floor.enough();
             window = if enough { None } else { Some((ends, so_far)) };
         }
         Ok(())

@@ -6,6 +6,7 @@ use tokio::time::{Duration, Instant};
 
 use super::frame::{self, Code};
 use super::{Over, Session};
+use crate::listen::h1::RateFloor;
 
 /// What the PING between the steps says.
 pub(super) const LAST_PING: [u8; 8] = *b"forebay.";
@@ -93,8 +94,7 @@ impl Session {
 
     /// Whether the client has taken less than the rate floor asks for since it let us wait.
     fn is_too_slow(&self) -> bool {
-        let limits = &self.shared.runtime().config.limits;
-        let asked = limits.send_rate_floor.saturating_mul(limits.send_grace.as_secs().max(1));
+        let asked = RateFloor::of(&self.shared.runtime().config.limits).enough();
         self.stalled.is_some_and(|(_, taken)| taken < asked)
     }
 }

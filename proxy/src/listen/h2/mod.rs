@@ -19,14 +19,14 @@ mod write;
 mod writer;
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::watch;
+use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
-use tokio::time::{Duration, Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use self::abuse::Patience;
 use self::ending::Ending;
@@ -35,17 +35,15 @@ use self::hpack::Decoder;
 use self::read::{Block, Expected};
 use self::streams::{CONNECTION_WINDOW, MOST, STREAM_WINDOW};
 use super::Connection;
+use super::draining::Draining;
 use super::h1::Deadline;
+use super::linger::linger;
 use super::stream::Stream;
 use crate::runtime;
 
 pub(crate) use body::H2Body;
 pub(crate) use request::coded;
 pub(crate) use writer::H2Writer;
-
-/// How long a client may go on sending when the connection is over. Closing with unread bytes would reset the connection
-/// and could destroy the last responses on their way.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// A connection's state, but for that of its streams.
 struct Session {
@@ -94,14 +92,17 @@ pub(crate) async fn serve(
     shared: Arc<runtime::Shared>,
     connection: Arc<Connection>,
     stream: Stream,
-    mut drain: watch::Receiver<bool>,
+    draining: Arc<Draining>,
 ) {
     let mut session = Box::new(Session::new(shared, connection, stream));
     let over = {
-        let mut drained = std::pin::pin!(async {
-            let _ = drain.wait_for(|draining| *draining).await;
-        });
-        poll_fn(|cx| session.poll(cx, drained.as_mut())).await
+        let mut begun = pin!(draining.begun());
+        // Registered before it is asked what it was before.
+        poll_fn(|cx| {
+            let drains = begun.as_mut().poll(cx).is_ready() || draining.is_on();
+            session.poll(cx, drains)
+        })
+        .await
     };
     session.close(over).await;
 }
@@ -147,8 +148,8 @@ impl Session {
     }
 
     /// Goes on until nothing more can be read or written for the moment, or the connection is over.
-    fn poll(&mut self, cx: &mut Context<'_>, drained: std::pin::Pin<&mut impl Future<Output = ()>>) -> Poll<Over> {
-        if self.ending == Ending::No && drained.poll(cx).is_ready() {
+    fn poll(&mut self, cx: &mut Context<'_>, drains: bool) -> Poll<Over> {
+        if drains && self.ending == Ending::No {
             self.announce_end();
         }
         loop {
@@ -197,16 +198,7 @@ impl Session {
             && timeout(within, poll_fn(|cx| self.poll_write(cx))).await.is_ok_and(|written| written.is_ok())
             && self.stream.shutdown().await.is_ok();
         if said {
-            let until = Instant::now() + LINGER;
-            let mut discarded = 0;
-            while discarded < frame::LARGEST * 16 {
-                self.unread.clear();
-                self.unread.reserve(frame::LARGEST);
-                match timeout_at(until, self.stream.read_buf(&mut self.unread)).await {
-                    Ok(Ok(read)) if read > 0 => discarded += read,
-                    _ => break,
-                }
-            }
+            linger(&mut self.stream).await;
         }
         while self.tasks.join_next().await.is_some() {}
     }

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use tokio::time::Instant;
 
+use super::Session;
 use super::body::H2Body;
 use super::frame::Code;
 use super::handle::Handle;
@@ -14,10 +15,10 @@ use super::head::Head;
 use super::hpack::{self, Lines};
 use super::streams::Broken;
 use super::writer::H2Writer;
-use super::{Session, write};
 use crate::front::{self, Content};
 use crate::http::{Refusal, RequestBody, Sink};
 use crate::listen::h1::RateFloor;
+use crate::listen::spare;
 use crate::runtime::Runtime;
 use crate::service;
 
@@ -87,7 +88,7 @@ impl Session {
         let Some(hit) = front::find_coded(runtime, &self.connection, &asked, head.fields()) else { return false };
         let mut streams = self.streams.lock();
         if streams.out.capacity() == 0 {
-            streams.out = write::spare();
+            streams.out = spare::take();
         }
         let content = match hit.content() {
             None => None,
@@ -116,8 +117,7 @@ impl Session {
         streams.begin(id, declared, ends);
         drop(streams);
         self.active = Instant::now();
-        let floor = RateFloor { rate: limits.send_rate_floor, grace: limits.send_grace };
-        Some(H2Writer::new(Handle::writer(&self.streams, id), floor))
+        Some(H2Writer::new(Handle::writer(&self.streams, id), RateFloor::of(limits)))
     }
 
     fn refuse(&mut self, runtime: &Arc<Runtime>, id: u32, ends: bool, refusal: Refusal) -> Result<(), Code> {

@@ -1,36 +1,14 @@
 //! What streams have to say, gathered: ten responses leave in one TLS record and one system call.
 
-use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
 use tokio::io::AsyncWrite as _;
 use tokio::time::Instant;
 
 use super::Session;
-use super::streams::MOST;
-
-/// Largest buffer that is kept for another connection, bytes.
-const KEPT: usize = 2 * MOST;
-
-thread_local! {
-    /// The buffer that hits leave through. A connection keeps none while it waits.
-    static SPARE: Cell<BytesMut> = Cell::default();
-}
-
-/// A buffer to gather frames in.
-pub(super) fn spare() -> BytesMut {
-    SPARE.take()
-}
-
-fn give_back(mut buffer: BytesMut) {
-    buffer.clear();
-    if (1..=KEPT).contains(&buffer.capacity()) {
-        SPARE.set(buffer);
-    }
-}
+use crate::listen::spare;
 
 impl Session {
     /// Writes all there is.
@@ -61,8 +39,8 @@ impl Session {
             if streams.out.is_empty() {
                 let unused = std::mem::take(&mut streams.out);
                 drop(streams);
-                give_back(unused);
-                give_back(std::mem::take(&mut self.writing));
+                spare::keep(unused);
+                spare::keep(std::mem::take(&mut self.writing));
                 self.written = 0;
                 self.stalled = None;
                 return Pin::new(&mut self.stream).poll_flush(cx);

@@ -84,7 +84,7 @@ impl H2Writer {
             self.sent += length;
             self.done = rest.is_empty() && self.left == Some(0);
             self.stream.push(piece, self.done).map_err(|_| SinkError::Gone)?;
-            let enough = self.floor.rate.saturating_mul(self.floor.grace.as_secs().max(1));
+            let enough = self.floor.enough();
             window = window.map(|(ends, so_far)| (ends, so_far + length)).filter(|(_, so_far)| *so_far < enough);
         }
         Ok(())
